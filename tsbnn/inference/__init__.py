@@ -1,0 +1,78 @@
+"""Posterior inference for the weights of any ``torch.nn.Module``.
+
+An inference method is a small config that builds one torch optimizer; the optimizer's state is
+an approximate posterior. See :mod:`tsbnn.inference.method` for the training loop and the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tsbnn.inference.elbo import ELBOVI
+from tsbnn.inference.flat import count_weights, weights_at
+from tsbnn.inference.map import MAP
+from tsbnn.inference.method import BayesianOptimizer, InferenceMethod, PosteriorMethod
+from tsbnn.inference.posterior import (
+    MeanFieldGaussian,
+    PointMass,
+    Posterior,
+    posterior_from_config,
+)
+from tsbnn.inference.priors import (
+    CentredPrior,
+    FanInPrior,
+    IsotropicPrior,
+    PatternPrior,
+    Prior,
+)
+from tsbnn.inference.score import ProximalScoreVI
+
+__all__ = [
+    "ELBOVI",
+    "MAP",
+    "METHODS",
+    "BayesianOptimizer",
+    "CentredPrior",
+    "FanInPrior",
+    "InferenceMethod",
+    "IsotropicPrior",
+    "MeanFieldGaussian",
+    "PatternPrior",
+    "PointMass",
+    "Posterior",
+    "PosteriorMethod",
+    "Prior",
+    "ProximalScoreVI",
+    "count_weights",
+    "from_dict",
+    "method",
+    "posterior_from_config",
+    "weights_at",
+]
+
+METHODS: dict[str, type[InferenceMethod]] = {cls.name: cls for cls in (ProximalScoreVI, ELBOVI, MAP)}
+
+
+def method(name: str, **settings: Any) -> InferenceMethod:
+    """Build an inference method by name, e.g. ``method("score", temperature=0.5)``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, an unknown setting, or a value that does not fit.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown inference method {name!r}; known: {', '.join(METHODS)}")
+    return METHODS[name].from_settings(settings)
+
+
+def from_dict(description: Mapping[str, Any]) -> InferenceMethod:
+    """Build the method that :meth:`InferenceMethod.to_dict` described.
+
+    Raises
+    ------
+    ValueError
+        As :func:`method`.
+    """
+    return method(str(description.get("name")), **description.get("settings", {}))

@@ -1,0 +1,69 @@
+"""MAP: the single most probable weight vector, by Adam. The deterministic baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.method import BayesianOptimizer, Closure, InferenceMethod
+from tsbnn.inference.posterior import PointMass
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAP(InferenceMethod):
+    r"""Maximum a posteriori: :math:`\arg\min_\theta\; N\,\mathrm{loss}(\theta) - \log p(\theta)`.
+
+    Adam on the objective divided by N, with a cosine schedule. Dropout stays as the module has
+    it, and gradients may be clipped: nothing here is a score.
+    """
+
+    name: ClassVar[str] = "map"
+    family: ClassVar[str] = "point"
+    is_posterior: ClassVar[bool] = False
+
+    def optimizer(
+        self,
+        module: nn.Module,
+        *,
+        num_observations: int,
+        total_steps: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MAPOptimizer:
+        """Build the optimizer; see :meth:`InferenceMethod.optimizer`."""
+        return MAPOptimizer(module, self, num_observations, total_steps, generator)
+
+
+class MAPOptimizer(BayesianOptimizer):
+    """Adam on the negative log posterior per observation."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: MAP,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(module, method, num_observations, total_steps, generator)
+        self.posterior = PointMass(self.flat.values.clone())
+        self._vector("momentum")
+        self._vector("second_moment")
+
+    def _step(self, closure: Closure) -> Tensor:
+        loss = self._evaluate(closure)
+        gradient, mean = self.flat.gradient, self.posterior.mean
+        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+        adam_step_(
+            mean,
+            gradient,
+            self._vectors["momentum"],
+            self._vectors["second_moment"],
+            step=self.steps,
+            learning_rate=self.learning_rate(),
+            scratch=self.flat.values,
+        )
+        return loss

@@ -1,0 +1,407 @@
+"""What every inference method shares: a serialisable config that builds a torch optimizer.
+
+The optimizer's ``step(closure)`` places weights, calls the closure as often as the method needs
+and updates the posterior, so a method works in any training loop that passes a closure::
+
+    optimizer = ProximalScoreVI().optimizer(module, num_observations=len(data), total_steps=1000)
+    for batch in batches:
+        def closure():
+            optimizer.zero_grad()
+            loss = mean_negative_log_likelihood(module, batch)   # nats per observation
+            loss.backward()
+            return loss
+        optimizer.step(closure)
+    with optimizer.posterior.drawn(module):
+        ...
+
+The target of all methods, with temperature T, is
+
+.. math:: \\log \\pi_T(\\theta) = \\tfrac1T \\left[ -N \\, \\mathrm{loss}(\\theta)
+          + \\log p(\\theta) \\right] + \\mathrm{const.}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.flat import FlatWeights
+from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
+from tsbnn.inference.posterior import Posterior
+from tsbnn.inference.priors import FanInPrior, Prior, match_names, prior_from_dict
+
+SCHEDULES = ("cosine", "constant", "inverse_sqrt")
+Closure = Callable[[], Tensor]
+
+
+def require(condition: bool, name: str, value: object, wanted: str) -> None:
+    """Raise ``ValueError`` naming a setting, its value and what would be right."""
+    if not condition:
+        raise ValueError(f"{name} must be {wanted}, not {value!r}")
+
+
+def is_positive(value: object) -> bool:
+    """Say whether ``value`` is a positive finite number."""
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def decay(schedule: str, step: int, total_steps: int | None) -> float:
+    """Return the factor of the learning rate at ``step`` (counted from 0).
+
+    ``cosine`` falls from 1 to 0 over ``total_steps``; where the horizon is not known, and for
+    ``inverse_sqrt``, the factor is :math:`1/\\sqrt{1 + t/1000}`, which needs none.
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine" and total_steps is not None:
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / total_steps)))
+    return 1.0 / math.sqrt(1.0 + step / 1000.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceMethod:
+    """Settings of one inference method; :meth:`optimizer` does the work.
+
+    Parameters
+    ----------
+    prior
+        The prior over weights.
+    learning_rate
+        Step size of the weights (or posterior means) in the metric of the method.
+    schedule
+        ``"cosine"``, ``"constant"`` or ``"inverse_sqrt"``; see :func:`decay`.
+    """
+
+    name: ClassVar[str] = ""
+    family: ClassVar[str] = ""
+    is_posterior: ClassVar[bool] = True
+
+    prior: Prior = field(default_factory=FanInPrior)
+    learning_rate: float = 5e-3
+    schedule: str = "cosine"
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.prior, Prior), "prior", self.prior, "a Prior")
+        require(is_positive(self.learning_rate), "learning_rate", self.learning_rate, "positive")
+        require(
+            self.schedule in SCHEDULES, "schedule", self.schedule, f"one of {', '.join(SCHEDULES)}"
+        )
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """How often one ``step`` calls its closure."""
+        return 1
+
+    @property
+    def temperature(self) -> float:
+        """Temperature T of the target; 1 where a method has no choice of it."""
+        return 1.0
+
+    def optimizer(
+        self,
+        module: nn.Module,
+        *,
+        num_observations: int,
+        total_steps: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> BayesianOptimizer:
+        """Build the optimizer that infers the weights of ``module``.
+
+        Parameters
+        ----------
+        module
+            Any module; its present weights are the starting point. Posterior methods set its
+            dropout rates to 0.
+        num_observations
+            N, the number of observed target values in the training data, each counted once.
+        total_steps
+            Number of ``step`` calls to come, if known: schedules follow it.
+        generator
+            Source of the weight noise. By default one of its own, seeded with
+            ``torch.initial_seed()``; global random state is never touched.
+
+        Raises
+        ------
+        ValueError
+            For counts below 1, a module without trainable weights, or batch normalisation under
+            a posterior method.
+        """
+        raise NotImplementedError
+
+    def replace(self, **settings: Any) -> InferenceMethod:
+        """Return a copy with some settings changed."""
+        return dataclasses.replace(self, **settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the method in JSON terms: its name and all settings."""
+        settings: dict[str, Any] = {}
+        for setting in dataclasses.fields(self):
+            value = getattr(self, setting.name)
+            if isinstance(value, Prior):
+                value = value.to_dict()
+            settings[setting.name] = list(value) if isinstance(value, tuple) else value
+        return {"name": self.name, "settings": settings}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> InferenceMethod:
+        """Build the method from the settings of :meth:`to_dict`.
+
+        Raises
+        ------
+        ValueError
+            For settings that this method does not have, or values that do not fit.
+        """
+        known = [setting.name for setting in dataclasses.fields(cls)]
+        for key in settings:
+            require(key in known, f"setting of {cls.name!r}", key, f"one of {', '.join(known)}")
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        if isinstance(values.get("prior"), Mapping):
+            values["prior"] = prior_from_dict(values["prior"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorMethod(InferenceMethod):
+    """Settings that all methods with a spread share.
+
+    Parameters
+    ----------
+    temperature
+        T of the target: 1 is Bayes' rule, below 1 sharpens the posterior.
+    bayesian_parameters
+        Shell-style patterns over parameter names, e.g. ``("param_proj.*",)``: only these get a
+        posterior, the rest is trained to its most probable value. All are Bayesian by default.
+    """
+
+    temperature: float = 1.0
+    bayesian_parameters: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(is_positive(self.temperature), "temperature", self.temperature, "positive")
+        patterns = self.bayesian_parameters
+        require(
+            patterns is None
+            or (isinstance(patterns, tuple) and all(isinstance(p, str) for p in patterns)),
+            "bayesian_parameters",
+            patterns,
+            "a tuple of name patterns or None",
+        )
+
+
+class BayesianOptimizer(torch.optim.Optimizer):
+    """A torch optimizer whose state is an approximate posterior.
+
+    Between steps the module holds the posterior mean. Weights that the user changes there
+    (``load_state_dict``, manual edits) are taken as the new mean.
+
+    Attributes
+    ----------
+    posterior
+        The current approximation.
+    gradient_evaluations
+        How often closures were called.
+    num_observations, temperature
+        N and T of the target.
+    """
+
+    posterior: Posterior
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: InferenceMethod,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        require(
+            isinstance(num_observations, int) and num_observations >= 1,
+            "num_observations",
+            num_observations,
+            "an integer of at least 1",
+        )
+        require(
+            total_steps is None or (isinstance(total_steps, int) and total_steps >= 1),
+            "total_steps",
+            total_steps,
+            "an integer of at least 1 or None",
+        )
+        if method.is_posterior:
+            refuse_batch_statistics(module)
+            disable_dropout(module)
+        self.method = method
+        self.num_observations = num_observations
+        self.total_steps = total_steps
+        self.temperature = method.temperature
+        self.gradient_evaluations = 0
+        self.steps = 0
+        self.flat = FlatWeights(module)
+        self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
+        self.generator = generator
+        if generator is None:
+            self.generator = torch.Generator().manual_seed(torch.initial_seed())
+        super().__init__(
+            [slot.parameter for slot in self.flat.slots], {"lr": method.learning_rate}
+        )
+        # Lightning and LR schedulers look at param_groups alone; all state is in flat vectors.
+        self._vectors: dict[str, Tensor] = {}
+
+    @property
+    def likelihood_weight(self) -> float:
+        """Weight N/T of the mean loss in the negative log target."""
+        return self.num_observations / self.temperature
+
+    def learning_rate(self) -> float:
+        """Return the step size now: the group's ``lr`` times the method's own schedule."""
+        factor = decay(self.method.schedule, self.steps, self.total_steps)
+        return float(self.param_groups[0]["lr"]) * factor
+
+    def deterministic(self) -> list[bool]:
+        """Say for each parameter whether it is kept without a spread."""
+        patterns = getattr(self.method, "bayesian_parameters", None)
+        if patterns is None:
+            return [False] * len(self.flat.slots)
+        return [not match for match in match_names(list(patterns), self.flat.slots)]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set all gradients to zero (in place: they are views of one flat vector)."""
+        self.flat.zero_gradient()
+
+    def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]
+        """Take one step of inference.
+
+        Parameters
+        ----------
+        closure
+            Zeroes the gradients, runs forward and backward on one minibatch, and returns the mean
+            negative log-likelihood per observation, in nats. Called
+            ``method.evaluations_per_step`` times, each time on the same minibatch.
+
+        Returns
+        -------
+        Tensor
+            Mean of the closure's losses, 0-dim.
+
+        Raises
+        ------
+        ValueError
+            Without a closure.
+        FloatingPointError
+            If a loss is not finite; posterior and module are then left as before the step.
+        """
+        if closure is None:
+            raise ValueError(
+                f"{type(self.method).__name__} evaluates the loss at weights of its own choice: "
+                "call optimizer.step(closure). Loss scaling for fp16 cannot work with it; use "
+                "bf16 or float32."
+            )
+        if self.flat.synchronise():
+            self._adopt()
+        with torch.no_grad():
+            loss = self._step(closure)
+            self.steps += 1
+            self._rest()
+        return loss
+
+    def finalize(self, closures: Iterable[Closure] | None = None) -> None:
+        """Do what a method needs after its last step: here, leave the module at the mean."""
+        if self.flat.synchronise():
+            self._adopt()
+        self._rest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that an exact resume needs: vectors, counters and the noise source."""
+        generator = self.generator
+        return {
+            "method": self.method.to_dict(),
+            "posterior": {k: v.clone() for k, v in self.posterior.state_dict().items()},
+            "vectors": {name: vector.clone() for name, vector in self._vectors.items()},
+            "counters": {"steps": self.steps, "evaluations": self.gradient_evaluations},
+            "generator": None if generator is None else generator.get_state(),
+            "state": {},
+            "param_groups": [
+                {k: v for k, v in group.items() if k != "params"} for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned and put the mean into the module.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another method or another number of weights.
+        """
+        name = state_dict.get("method", {}).get("name")
+        require(name == self.method.name, "method of the state", name, repr(self.method.name))
+        for key, value in state_dict["posterior"].items():
+            expected = self.posterior.state_dict()[key].shape
+            require(
+                value.shape == expected, f"shape of {key}", tuple(value.shape), f"{tuple(expected)}"
+            )
+        self.flat.synchronise()
+        self._follow()
+        self.posterior.load_state_dict(state_dict["posterior"])
+        for key, value in state_dict["vectors"].items():
+            self._vectors[key].copy_(value)
+        self.steps = state_dict["counters"]["steps"]
+        self.gradient_evaluations = state_dict["counters"]["evaluations"]
+        if self.generator is not None and state_dict["generator"] is not None:
+            self.generator.set_state(state_dict["generator"].cpu())
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update(saved)
+        self._rest()
+
+    def _vector(self, name: str, fill: float = 0.0) -> Tensor:
+        """Create persistent state: a weight-sized vector that is saved, restored and moved."""
+        self._vectors[name] = torch.full_like(self.flat.values, fill)
+        return self._vectors[name]
+
+    def _step(self, closure: Closure) -> Tensor:
+        raise NotImplementedError
+
+    def _evaluate(self, closure: Closure) -> Tensor:
+        """Call the closure at the weights in place; the gradient is then in the flat buffer."""
+        with torch.enable_grad():
+            loss = closure()
+        self.gradient_evaluations += 1
+        self.flat.collect_gradient()
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise ValueError(f"the closure must return the loss as a 0-dim tensor, not {loss!r}")
+        loss = loss.detach().reshape(())
+        # On an accelerator the check would wait for the device: there it is made now and then.
+        looked_at = loss.device.type == "cpu" or self.gradient_evaluations % 50 == 0
+        if looked_at and not bool(torch.isfinite(loss)):
+            self._rest()
+            raise FloatingPointError(
+                f"the loss is {loss.item()} after {self.gradient_evaluations} gradient "
+                "evaluations. The posterior is as before this step. Check the data for extreme "
+                "values, or lower the learning rate."
+            )
+        return loss
+
+    def _rest(self) -> None:
+        """Put the posterior mean into the module."""
+        self.flat.values.copy_(self.posterior.mean)
+        self.flat.mark()
+
+    def _follow(self) -> None:
+        """Move all state to the dtype and device that the module has now."""
+        values = self.flat.values
+        self.posterior.to(device=values.device, dtype=values.dtype)
+        for name, vector in self._vectors.items():
+            self._vectors[name] = vector.to(values)
+        self.prior.to(values)
+        self.param_groups[0]["params"] = [slot.parameter for slot in self.flat.slots]
+
+    def _adopt(self) -> None:
+        """Take weights that somebody put into the module as the new posterior mean."""
+        self._follow()
+        self.posterior.mean.copy_(self.flat.values)

@@ -1,0 +1,294 @@
+r"""Score-based proximal variational inference with a mean-field Gaussian, in closed form.
+
+With :math:`q_t` frozen, the next approximation is
+
+.. math:: q_{t+1} = \arg\min_q\; \mathbb E_{\theta \sim q_t}
+          \| \nabla \log q(\theta) - \hat s(\theta) \|^2_W
+          + \tfrac1\alpha \mathrm{KL}(q_t \,\|\, q), \qquad W = \mathrm{Cov}(q_t),
+
+where :math:`\hat s = \frac1T [-N \nabla \mathrm{loss} + \nabla \log p]` is the noisy but unbiased
+minibatch score at weights drawn from the *frozen* :math:`q_t`. No gradient flows through a draw,
+and minibatch noise adds only a constant to the objective. For independent Gaussians with means m
+and precisions :math:`\lambda = 1/\sigma^2`, writing :math:`\hat h` for the estimate of the
+target's curvature, :math:`r = \hat h/\lambda` and :math:`c = 1/(4\alpha)`,
+
+.. math:: \lambda \leftarrow \lambda \rho, \qquad
+          \rho = \tfrac12 \left[ (r - c) + \sqrt{(r - c)^2 + 4c} \right]
+               = \sqrt c \, \exp \operatorname{asinh} \frac{r - c}{2 \sqrt c} \; > 0 .
+
+The fixed point is the best mean-field Gaussian, :math:`\lambda_i = \mathbb E_q[H_{ii}]`. The mean
+moves down the smoothed gradient in any frozen metric (which cannot move the fixed point).
+
+Source: K. Kim, arXiv 2602.05873.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.adam import BETA1, adam_step_
+from tsbnn.inference.method import (
+    BayesianOptimizer,
+    Closure,
+    PosteriorMethod,
+    is_positive,
+    require,
+)
+from tsbnn.inference.posterior import MeanFieldGaussian, normal
+
+METRICS = ("adam", "variance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProximalScoreVI(PosteriorMethod):
+    r"""Score-based proximal variational inference (mean-field Gaussian).
+
+    Two things make it work without tuning:
+
+    - **Antithetic pairs**: the loss is evaluated at :math:`m \pm \sigma\varepsilon` on the same
+      minibatch. The curvature comes from the gradients' difference, in which the minibatch noise
+      of the gradient itself cancels, and the mean moves along their average.
+    - **The proximal strength follows the noise.** Each parameter tensor has its own
+      :math:`c = \max(\kappa\, v, \; c_0 + \gamma\, t)`, with v the running mean of
+      :math:`(r-1)^2` over its weights. The first term keeps a step small against the noise found
+      (in a steady state :math:`\operatorname{Var}(\log\lambda) \approx v / 2(1+c)`), the second
+      turns the iteration into an average over its later half.
+
+    The first steps (``probe_steps``) draw at a small fixed spread to measure the curvature;
+    precisions start at its root mean square, which errs on the small side of σ.
+
+    Parameters
+    ----------
+    metric
+        Metric of the mean's step: ``"adam"``, the gradient's second moment, or ``"variance"``,
+        the posterior variance (a natural-gradient step; ``learning_rate`` is then a fraction,
+        about 0.02, and stands for :math:`1/(1 + 2 c_m)` of the mean's own proximal strength).
+    antithetic
+        Pairs (two gradient evaluations a step), or single draws (one, much noisier).
+    noise_margin, initial_strength, averaging
+        :math:`\kappa`, :math:`c_0` and :math:`\gamma` above; dimensionless. ``averaging=0`` with a
+        large ``initial_strength`` is one fixed proximal strength.
+    probe_steps
+        Steps that measure the curvature; at most a tenth of ``total_steps``.
+    probe_scale
+        Spread of the draws meanwhile, in prior standard deviations.
+    trust_region
+        Largest move of a mean in one step, in posterior standard deviations, or None. At least 1:
+        smaller ones keep the mean from arriving.
+    """
+
+    name: ClassVar[str] = "score"
+    family: ClassVar[str] = "mean_field"
+
+    metric: str = "adam"
+    antithetic: bool = True
+    noise_margin: float = 10.0
+    initial_strength: float = 20.0
+    averaging: float = 0.5
+    probe_steps: int = 50
+    probe_scale: float = 1e-2
+    trust_region: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
+        for name in ("noise_margin", "initial_strength", "probe_scale"):
+            require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
+        require(self.averaging >= 0, "averaging", self.averaging, "0 or more")
+        require(
+            isinstance(self.probe_steps, int) and self.probe_steps >= 1,
+            "probe_steps",
+            self.probe_steps,
+            "an integer of at least 1",
+        )
+        require(
+            self.metric == "adam" or self.bayesian_parameters is None,
+            "metric",
+            self.metric,
+            "'adam' with bayesian_parameters: weights without a spread have no variance to move in",
+        )
+        limit = self.trust_region
+        require(
+            limit is None or (is_positive(limit) and limit >= 1),
+            "trust_region",
+            limit,
+            "None or at least 1",
+        )
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """Two for antithetic pairs, else one."""
+        return 2 if self.antithetic else 1
+
+    def optimizer(
+        self,
+        module: nn.Module,
+        *,
+        num_observations: int,
+        total_steps: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> ProximalScoreOptimizer:
+        """Build the optimizer; see :meth:`InferenceMethod.optimizer`."""
+        return ProximalScoreOptimizer(module, self, num_observations, total_steps, generator)
+
+
+class ProximalScoreOptimizer(BayesianOptimizer):
+    """Proximal steps in closed form.
+
+    Persistent state beside weights and gradient: mean, precision, momentum and (metric "adam")
+    second moment, four weight-sized vectors; two more live during a step.
+
+    Attributes
+    ----------
+    strength
+        The proximal strengths c of the last step, one for each parameter tensor.
+    """
+
+    method: ProximalScoreVI
+    posterior: MeanFieldGaussian
+    # Weight of the newest step in the running measurement of the curvature's noise.
+    NOISE_RATE = 0.02
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: ProximalScoreVI,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(module, method, num_observations, total_steps, generator)
+        values = self.flat.values
+        self.probe_steps = method.probe_steps
+        if total_steps is not None:
+            self.probe_steps = max(1, min(method.probe_steps, total_steps // 10))
+        self._fixed = self.deterministic()
+        self.posterior = MeanFieldGaussian(values.clone(), torch.ones_like(values))
+        self._write_spread(values).pow_(-2)
+        self.posterior.precision.copy_(values)
+        self._vector("momentum")
+        if method.metric == "adam":
+            self._vector("second_moment")
+        # (r - 1)^2 averaged over each tensor and, exponentially, over steps.
+        self._vectors["noise"] = torch.ones(
+            len(self._fixed), dtype=values.dtype, device=values.device
+        )
+        self.strength = torch.full_like(self._vectors["noise"], method.initial_strength)
+        self._rest()
+
+    @property
+    def probing(self) -> bool:
+        """Whether the curvature is still being measured at the probe's fixed spread."""
+        return self.steps < self.probe_steps
+
+    def _step(self, closure: Closure) -> Tensor:
+        noise, half_difference, loss = self._draw_and_evaluate(closure)
+        spread = self._write_spread(self.flat.values)
+        # The likelihood's part of the curvature is h = (N/T) noise * half_difference / spread.
+        noise.mul_(half_difference).mul_(self.likelihood_weight)
+        if self.probing:
+            self._measure_curvature(noise.div_(spread))
+        else:
+            self._update_precision(noise.mul_(spread), variance=spread.square_())
+        self._update_mean(scratch=half_difference)
+        return loss
+
+    def _write_spread(self, out: Tensor) -> Tensor:
+        """Write the standard deviations of the draws into ``out`` (``num_weights``)."""
+        if not self.probing:
+            return torch.rsqrt(self.posterior.precision, out=out)
+        self.prior.multiply_by_scale_(out.fill_(self.method.probe_scale))
+        for view, is_fixed in zip(self.flat.views(out), self._fixed, strict=True):
+            if is_fixed:
+                view.zero_()
+        return out
+
+    def _draw_and_evaluate(self, closure: Closure) -> tuple[Tensor, Tensor, Tensor]:
+        """Evaluate at one draw or an antithetic pair.
+
+        Returns
+        -------
+        noise, half_difference, loss
+            The standard normals, and half the difference of the two gradients (without pairs:
+            the gradient), ``num_weights``; the mean loss. The mean gradient is left in the flat
+            gradient buffer.
+        """
+        mean, gradient = self.posterior.mean, self.flat.gradient
+        noise = normal((self.flat.num_weights,), mean, self.generator)
+        weights = self._write_spread(self.flat.values).mul_(noise).add_(mean)
+        loss = self._evaluate(closure)
+        difference = gradient.clone()
+        if self.method.antithetic:
+            weights.neg_().add_(mean, alpha=2.0)
+            loss = 0.5 * (loss + self._evaluate(closure))
+            gradient.add_(difference).mul_(0.5)
+            difference.sub_(gradient)
+        return noise, difference, loss
+
+    def _measure_curvature(self, curvature: Tensor) -> None:
+        r"""Take one more curvature into the root mean square that the precision starts from.
+
+        .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
+                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
+        """
+        k, precision = self.steps, self.posterior.precision
+        inverse_temperature = 1.0 / self.temperature
+        if k == 0:
+            precision.copy_(curvature.abs_())
+        else:
+            self.prior.add_precision_(precision, -inverse_temperature)
+            precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
+        self.prior.add_precision_(precision, inverse_temperature)
+        for view, is_fixed in zip(self.flat.views(precision), self._fixed, strict=True):
+            if is_fixed:
+                view.fill_(torch.inf)
+
+    def _update_precision(self, ratio: Tensor, variance: Tensor) -> None:
+        """Multiply the precisions by rho; ``ratio`` holds the likelihood's part of r."""
+        method, noise = self.method, self._vectors["noise"]
+        self.prior.add_precision_(ratio, 1.0 / self.temperature, times=variance)
+        views = self.flat.views(ratio.sub_(1.0))
+        # c depends on earlier steps only: c that reacts to its own r would be biased.
+        averaged = method.initial_strength + method.averaging * (self.steps - self.probe_steps)
+        self.strength = (noise * method.noise_margin).clamp_(min=averaged)
+        norms = torch.stack(torch._foreach_norm(views))
+        sizes = norms.new_tensor([slot.size for slot in self.flat.slots])
+        noise.lerp_(norms.square_() / sizes, self.NOISE_RATE)
+        root = self.strength.sqrt()
+        # rho = sqrt(c) exp asinh((r - c) / (2 sqrt c)), stable for any r and c.
+        torch._foreach_sub_(views, list((self.strength - 1.0).unbind()))
+        torch._foreach_div_(views, list((2.0 * root).unbind()))
+        ratio.asinh_().exp_()
+        torch._foreach_mul_(views, list(root.unbind()))
+        self.posterior.precision.mul_(ratio)
+
+    def _update_mean(self, scratch: Tensor) -> None:
+        """Move the mean along the averaged gradient; overwrites ``scratch`` and the weights."""
+        mean, gradient = self.posterior.mean, self.flat.gradient
+        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+        before = self.flat.values.copy_(mean)
+        momentum, rate = self._vectors["momentum"], self.learning_rate()
+        if self.method.metric == "adam":
+            adam_step_(
+                mean,
+                gradient,
+                momentum,
+                self._vectors["second_moment"],
+                step=self.steps,
+                learning_rate=rate,
+                scratch=scratch,
+            )
+        else:
+            momentum.lerp_(gradient, 1.0 - BETA1)
+            rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
+            mean.addcdiv_(momentum, self.posterior.precision, value=-rate)
+        if self.method.trust_region is not None and not self.probing:
+            limit = torch.rsqrt(self.posterior.precision, out=scratch)
+            limit.masked_fill_(limit == 0.0, torch.inf).mul_(self.method.trust_region)
+            move = mean.sub_(before)
+            torch.minimum(move, limit, out=move)
+            torch.maximum(move, limit.neg_(), out=move).add_(before)
