@@ -1,0 +1,228 @@
+"""Any GluonTS torch estimator with a distribution head, trained to a posterior over its weights."""
+
+# GluonTS's `validated` reads the annotations of a constructor at run time, as objects.
+# ruff: noqa: I002
+
+import re
+from typing import Any
+
+from gluonts.core.component import validated
+from gluonts.dataset.common import Dataset
+from gluonts.model import Estimator
+from gluonts.torch.model.estimator import TrainOutput
+
+from tsbnn.forecasting.predictor import BayesianPredictor
+from tsbnn.forecasting.settings import check_estimator
+from tsbnn.forecasting.training import train
+from tsbnn.inference import InferenceMethod, from_dict, method
+
+
+class BayesianEstimator(Estimator):
+    """Turns a neural forecaster into a Bayesian one.
+
+    ``train`` infers a posterior over the network's weights with Lightning and the wrapped
+    estimator's data loaders, batch size and ``trainer_kwargs``; the wrapped estimator itself is
+    never changed. Its learning rate, weight decay and scheduler belong to GluonTS's optimizer and
+    are not used. For ``max_epochs`` epochs a method takes ``num_batches_per_epoch`` steps each,
+    and as many gradient evaluations per step as it needs (score: two);
+    ``gradient_evaluations`` sets the budget in evaluations instead.
+
+    Parameters
+    ----------
+    estimator
+        A GluonTS torch estimator with a distribution head.
+    inference
+        An inference method, its name (``"score"``, ``"elbo"``, ``"map"``), or what its
+        ``to_dict`` gave.
+    num_draws
+        Weight draws of one prediction.
+    num_samples
+        Paths per series of one prediction; by default the estimator's ``num_parallel_samples``
+        where it has them, else 100.
+    seed
+        Decides the initial weights, the windows, the weight noise, and predictions. Global random
+        state is left as it is. None takes fresh entropy at each training, recorded in the
+        predictor's ``training_summary``.
+    num_observations
+        N of the target density; by default the number of observed target points of the training
+        data, each counted once.
+    gradient_evaluations
+        Training budget; excludes ``max_epochs`` and ``max_steps`` in ``trainer_kwargs``.
+    inference_kwargs
+        Settings of the inference method, e.g. ``{"temperature": 0.1}``.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` is no GluonTS torch estimator.
+    ValueError
+        For heads that are no likelihood, weight decay, unknown methods or settings, and counts
+        below 1.
+    """
+
+    @validated()
+    def __init__(
+        self,
+        estimator: Estimator,
+        inference: Any = "score",
+        num_draws: int = 20,
+        num_samples: int | None = None,
+        seed: int | None = 0,
+        num_observations: int | None = None,
+        gradient_evaluations: int | None = None,
+        inference_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(lead_time=estimator.lead_time)
+        check_estimator(estimator)
+        counts = {
+            "num_draws": num_draws,
+            "num_samples": num_samples,
+            "num_observations": num_observations,
+            "gradient_evaluations": gradient_evaluations,
+        }
+        for name, value in counts.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if seed is not None and not 0 <= seed < 2**63:
+            raise ValueError(f"seed must lie in 0..2**63-1, not {seed}")
+        self.estimator = estimator
+        self.inference = _method(inference, inference_kwargs or {})
+        self.num_draws = num_draws
+        self.num_samples = num_samples or getattr(estimator, "num_parallel_samples", 100)
+        self.seed = seed
+        self.num_observations = num_observations
+        self.gradient_evaluations = gradient_evaluations
+        self.prediction_length = estimator.prediction_length
+        # What serde writes: the method in JSON terms, with its settings settled.
+        self.__init_args__ |= {"inference": self.inference.to_dict(), "inference_kwargs": None}
+
+    def train(
+        self,
+        training_data: Dataset,
+        validation_data: Dataset | None = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = False,
+        ckpt_path: str | None = None,
+        **kwargs: Any,
+    ) -> BayesianPredictor:
+        """Infer the posterior.
+
+        Parameters
+        ----------
+        training_data
+            A GluonTS dataset; missing targets are NaN and count for nothing.
+        validation_data
+            If given, the posterior with the lowest validation loss at its mean is kept, instead of
+            the last one. The windows are the same at every validation.
+        shuffle_buffer_length, cache_data
+            As in GluonTS.
+        ckpt_path
+            A Lightning checkpoint of an earlier run to go on from: weights, posterior, optimizer
+            and weight noise continue exactly, the sequence of windows starts anew.
+        **kwargs
+            Ignored, as in GluonTS.
+        """
+        return self.train_model(
+            training_data,
+            validation_data,
+            shuffle_buffer_length=shuffle_buffer_length,
+            cache_data=cache_data,
+            ckpt_path=ckpt_path,
+        ).predictor
+
+    def train_from(
+        self,
+        predictor: BayesianPredictor,
+        training_data: Dataset,
+        validation_data: Dataset | None = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = False,
+        ckpt_path: str | None = None,
+    ) -> BayesianPredictor:
+        """Infer the posterior with an earlier one as the prior, starting at its mean.
+
+        Weights without a spread there (all, after ``map``) are centred at their old values with
+        the scale of this estimator's own prior. The data should be new: what the old posterior has
+        seen would count twice.
+
+        Raises
+        ------
+        TypeError
+            If ``predictor`` is no :class:`BayesianPredictor`.
+        ValueError
+            If its network is another one.
+        """
+        return self.train_model(
+            training_data,
+            validation_data,
+            from_predictor=predictor,
+            shuffle_buffer_length=shuffle_buffer_length,
+            cache_data=cache_data,
+            ckpt_path=ckpt_path,
+        ).predictor
+
+    def train_model(
+        self,
+        training_data: Dataset,
+        validation_data: Dataset | None = None,
+        from_predictor: BayesianPredictor | None = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = False,
+        ckpt_path: str | None = None,
+        **kwargs: Any,
+    ) -> TrainOutput:
+        """Train as :meth:`train` does; return the Lightning module and the trainer as well."""
+        return train(
+            self,
+            training_data,
+            validation_data,
+            from_predictor=from_predictor,
+            shuffle_buffer_length=shuffle_buffer_length,
+            cache_data=cache_data,
+            ckpt_path=ckpt_path,
+        )
+
+    def with_seed(self, seed: int | None) -> "BayesianEstimator":
+        """Return an estimator that differs in its seed only."""
+        return BayesianEstimator(
+            estimator=self.estimator,
+            inference=self.inference,
+            num_draws=self.num_draws,
+            num_samples=self.num_samples,
+            seed=seed,
+            num_observations=self.num_observations,
+            gradient_evaluations=self.gradient_evaluations,
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Name the network, the inference method and its posterior family."""
+        return {
+            "network": _network_name(self.estimator),
+            "inference": self.inference.name,
+            "family": self.inference.family,
+        }
+
+
+def _method(inference: Any, settings: dict[str, Any]) -> InferenceMethod:
+    if isinstance(inference, str):
+        return method(inference, **settings)
+    if isinstance(inference, dict):
+        inference = from_dict(inference)
+    if not isinstance(inference, InferenceMethod):
+        raise TypeError(
+            "inference must be a name, an inference method or its description as a dict, "
+            f"not {type(inference).__name__}"
+        )
+    return inference.replace(**settings)
+
+
+def _network_name(estimator: Estimator) -> str:
+    """Name of the network in tables: that of GluonTS's package, else the class in snake case."""
+    cls = type(estimator)
+    package = re.fullmatch(r"gluonts\.torch\.model\.(\w+)(\.\w+)*", cls.__module__)
+    if package:
+        return package[1]
+    stem = cls.__name__.removesuffix("Estimator") or cls.__name__
+    # DeepAR is one word to forecasters.
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem.replace("DeepAR", "Deepar"))
+    return words.lower()

@@ -1,0 +1,192 @@
+r"""Bayesian training in Lightning's automatic optimisation: one loss for every network and method.
+
+The loss of a batch of windows is
+
+.. math:: \mathrm{loss} = \frac{\sum_i L_i}{\bar n}, \qquad
+          \bar n = \text{mean over batches of } \sum_i n_i,
+
+with the sums :math:`L_i` and counts :math:`n_i` of :mod:`tsbnn.forecasting.likelihood`, and
+:math:`\bar n` the mean over all batches so far. Where windows hold unequally many observed points,
+dividing by the batch's own count would give points in sparse batches more weight; dividing by the
+mean makes the average of the minibatch scores the gradient of the sum over all observed points.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from tsbnn.forecasting.likelihood import Batch, known_padding, window_losses
+from tsbnn.inference import BayesianOptimizer, InferenceMethod
+
+
+class BayesianLightningModule(pl.LightningModule):
+    """Trains the posterior of a network with any inference method.
+
+    ``train_loss`` and ``val_loss`` are logged once an epoch, in nats per observed point.
+    Validation runs at the posterior mean; the posterior with the lowest ``val_loss`` is kept.
+
+    Parameters
+    ----------
+    network
+        The torch model.
+    method
+        The inference method.
+    num_observations
+        N, observed target points in the training data.
+    total_steps
+        Optimizer steps to come, or None where the trainer has no limit.
+    generator
+        Source of the weight noise.
+    """
+
+    expected_points: Tensor
+    batches_seen: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        method: InferenceMethod,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.method = method
+        self.num_observations = num_observations
+        self.total_steps = total_steps
+        self.generator = generator
+        self.bayesian_optimizer: BayesianOptimizer | None = None
+        self.train_loss: float | None = None
+        self.best_val_loss: float | None = None
+        self.best_step: int | None = None
+        self._best_posterior: dict[str, Tensor] | None = None
+        self._validated_step: int | None = None
+        self._is_new_batch = True
+        self.register_buffer("expected_points", torch.zeros(()))
+        self.register_buffer("batches_seen", torch.zeros(()))
+        self._epoch: list[Tensor] = []
+        self._validation: list[Tensor] = []
+
+    def configure_optimizers(self) -> BayesianOptimizer:
+        """Let the inference method build its optimizer for the network, where it lies now."""
+        self.bayesian_optimizer = self.method.optimizer(
+            self.network,
+            num_observations=self.num_observations,
+            total_steps=self.total_steps,
+            generator=self.generator,
+        )
+        return self.bayesian_optimizer
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> dict[str, Any]:
+        """Mark padding as unobserved, once for all evaluations of the batch."""
+        return known_padding(batch)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Remember that the next evaluation is the first one of its batch."""
+        self._is_new_batch = True
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss at the weights in place, in nats per observed point, 0-dim."""
+        total, observed = (values.sum() for values in window_losses(self.network, batch))
+        if self._is_new_batch:
+            self._is_new_batch = False
+            self.batches_seen += 1
+            self.expected_points += (observed - self.expected_points) / self.batches_seen
+        self._epoch = _add(self._epoch, total, observed)
+        return total / self.expected_points.clamp(min=1.0)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss of the epoch."""
+        if self._epoch:
+            loss = _ratio(self._epoch)
+            self.train_loss, self._epoch = float(loss), []
+            self.log("train_loss", loss, prog_bar=True)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add up the validation loss at the posterior mean."""
+        self._validation = _add(self._validation, *_sums(self.network, batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss and keep the posterior if it is the best so far."""
+        if not self._validation:
+            return
+        loss, self._validation = _ratio(self._validation), []
+        self.log("val_loss", loss, prog_bar=True)
+        if not self.trainer.sanity_checking:
+            self._compare(float(loss))
+
+    def finish(self, validation_batches: Any = None) -> BayesianOptimizer:
+        """End training: the network is left at the mean of the best or, else, the last posterior.
+
+        Parameters
+        ----------
+        validation_batches
+            The validation loader, or None. The last posterior is validated if training stopped
+            between two validations.
+        """
+        optimizer = self.bayesian_optimizer
+        if optimizer is None:
+            raise ValueError("training has not started: call trainer.fit first")
+        optimizer.finalize()
+        if validation_batches is not None:
+            if self._validated_step != optimizer.steps:
+                self._compare(self._validation_loss(validation_batches))
+            if self._best_posterior is not None:
+                optimizer.posterior.load_state_dict(self._best_posterior)
+                optimizer.finalize()
+        return optimizer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the best posterior so far beside Lightning's own state."""
+        checkpoint["tsbnn_best"] = {
+            "val_loss": self.best_val_loss,
+            "step": self.best_step,
+            "posterior": self._best_posterior,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the best posterior so far."""
+        best = checkpoint.get("tsbnn_best", {})
+        self.best_val_loss, self.best_step = best.get("val_loss"), best.get("step")
+        self._best_posterior = best.get("posterior")
+
+    def _compare(self, loss: float) -> None:
+        optimizer = self.bayesian_optimizer
+        if optimizer is None:
+            return
+        self._validated_step = optimizer.steps
+        if self.best_val_loss is None or loss < self.best_val_loss:
+            self.best_val_loss, self.best_step = loss, optimizer.steps
+            state = optimizer.posterior.state_dict()
+            self._best_posterior = {name: value.clone() for name, value in state.items()}
+
+    @torch.no_grad()
+    def _validation_loss(self, batches: Any) -> float:
+        was_training = self.network.training
+        self.network.eval()
+        device = next(self.network.parameters()).device
+        sums: list[Tensor] = []
+        for batch in batches:
+            moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            sums = _add(sums, *_sums(self.network, known_padding(moved)))
+        self.network.train(was_training)
+        return float(_ratio(sums)) if sums else float("nan")
+
+
+def _sums(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    losses = window_losses(network, batch)
+    return losses.total.sum(), losses.observed.sum()
+
+
+def _add(sums: list[Tensor], total: Tensor, observed: Tensor) -> list[Tensor]:
+    new = [total.detach(), observed.detach()]
+    return [old + value for old, value in zip(sums, new, strict=True)] if sums else new
+
+
+def _ratio(sums: list[Tensor]) -> Tensor:
+    return sums[0] / sums[1].clamp(min=1.0)

@@ -1,0 +1,161 @@
+r"""Negative log-likelihood of windows over their *observed* points, for every supported network.
+
+GluonTS's networks average gaps in as zeros (DeepAR, WaveNet) or average within each window first
+(the others), so their own mean loss is not the likelihood's. Here every window gives its sum and
+its count,
+
+.. math:: L_i = -\sum_{t\,\mathrm{observed}} \log p(y_{it} \mid \theta), \qquad n_i,
+
+and the loss of a batch of B windows is :math:`\sum_i L_i / (B \bar n)` with :math:`\bar n` the
+mean count per window (see :mod:`tsbnn.forecasting.lightning_module`).
+
+A new network is one registration::
+
+    @window_losses.register(MyModel)
+    def _(network, batch):
+        return WindowLosses(total, observed)  # both ``batch``
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache, singledispatch
+from typing import Any, NamedTuple
+
+import torch
+from gluonts.torch.distributions import DistributionOutput, StudentTOutput
+from gluonts.torch.model.d_linear.module import DLinearModel
+from gluonts.torch.model.deepar.module import DeepARModel
+from gluonts.torch.model.i_transformer.module import ITransformerModel
+from gluonts.torch.model.lag_tst.module import LagTSTModel
+from gluonts.torch.model.patch_tst.module import PatchTSTModel
+from gluonts.torch.model.simple_feedforward.module import SimpleFeedForwardModel
+from gluonts.torch.model.tft.module import TemporalFusionTransformerModel
+from gluonts.torch.model.tide.module import TiDEModel
+from gluonts.torch.model.wavenet.module import WaveNet
+from gluonts.torch.util import take_last
+from torch import Tensor, nn
+
+Batch = Mapping[str, Any]
+OBSERVED = ("past_observed_values", "future_observed_values")
+
+
+class WindowLosses(NamedTuple):
+    """Summed negative log-likelihood in nats and number of observed points, each ``batch``."""
+
+    total: Tensor
+    observed: Tensor
+
+
+def known_padding(batch: Batch) -> dict[str, Any]:
+    """Return the batch with points before a series' start marked as unobserved.
+
+    GluonTS's splitter pads the observed-values indicator with the same number as the target: with
+    heads whose support excludes 0 (gamma, beta) padding would count as half observed.
+    """
+    fields = dict(batch)
+    for name in OBSERVED:
+        if name in fields:
+            fields[name] = (fields[name] >= 1).to(fields[name].dtype)
+    return fields
+
+
+@cache
+def _arguments(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def call_with(network: nn.Module, method: str, batch: Batch, **options: Any) -> Any:
+    """Call a method of a network with those fields of the batch that it takes."""
+    names = _arguments(getattr(type(network), method))
+    fields = {name: value for name, value in batch.items() if name in names}
+    return getattr(network, method)(**fields, **options)
+
+
+@singledispatch
+def window_losses(network: nn.Module, batch: Batch) -> WindowLosses:
+    """Summed negative log-likelihood and observed points of each window.
+
+    Parameters
+    ----------
+    network
+        The torch model (not the Lightning module around it).
+    batch
+        Fields by name, as GluonTS's training loader gives them, each ``batch x ...``.
+
+    Raises
+    ------
+    TypeError
+        For a network that is not registered.
+    """
+    raise TypeError(
+        f"{type(network).__module__}.{type(network).__qualname__} is not known as a network with a "
+        "likelihood. Register it: @tsbnn.forecasting.window_losses.register(YourModel) on a "
+        "function (network, batch) that returns WindowLosses(total, observed), the summed negative "
+        "log-likelihood and the number of observed points of each window."
+    )
+
+
+@window_losses.register(DLinearModel)
+@window_losses.register(ITransformerModel)
+@window_losses.register(LagTSTModel)
+@window_losses.register(PatchTSTModel)
+@window_losses.register(SimpleFeedForwardModel)
+@window_losses.register(TemporalFusionTransformerModel)
+@window_losses.register(TiDEModel)
+def _averaged(network: nn.Module, batch: Batch) -> WindowLosses:
+    """Undo the average over the last axis: there GluonTS divides by max(observed, 1)."""
+    means = call_with(network, "loss", batch)
+    observed = batch["future_observed_values"].sum(-1)
+    # Multivariate windows (iTransformer) have one such average for each time.
+    batch_first = means.shape[0], -1
+    total = (means * observed.clamp(min=1.0)).reshape(batch_first).sum(1)
+    return WindowLosses(total, observed.reshape(batch_first).sum(1))
+
+
+@window_losses.register
+def _deepar(network: DeepARModel, batch: Batch) -> WindowLosses:
+    total = call_with(network, "loss", batch, aggregate_by=torch.sum)
+    context = take_last(batch["past_observed_values"], dim=-1, num=network.context_length - 1)
+    return WindowLosses(total, context.sum(-1) + batch["future_observed_values"].sum(-1))
+
+
+@window_losses.register
+def _wavenet(network: WaveNet, batch: Batch) -> WindowLosses:
+    total = call_with(network, "loss", batch).sum(-1)
+    observed = torch.cat([batch[name] for name in OBSERVED], dim=-1)
+    return WindowLosses(total, observed[..., network.receptive_field :].sum(-1))
+
+
+def check_head(owner: object, name: str) -> None:
+    """Refuse an estimator or network whose output head is no likelihood.
+
+    Parameters
+    ----------
+    owner
+        An estimator or a network; looked at is its ``distr_output``. Those without one (WaveNet:
+        a categorical distribution over bins) are left to :func:`window_losses`.
+    name
+        What to call it in the message.
+
+    Raises
+    ------
+    ValueError
+        For quantile heads and other losses that are no log-likelihood, and for beta-NLL.
+    """
+    head = getattr(owner, "distr_output", None)
+    if head is None:
+        return
+    if not isinstance(head, DistributionOutput) or type(head).loss is not DistributionOutput.loss:
+        raise ValueError(
+            f"{name} has the head {type(head).__name__}, whose loss is not a log-likelihood: "
+            "there is no posterior to infer from it. Pass a distribution head instead, "
+            f"e.g. distr_output={StudentTOutput.__name__}()."
+        )
+    if getattr(head, "beta", 0.0) > 0:
+        raise ValueError(
+            f"{name} has the head {type(head).__name__}(beta={head.beta}): the beta-NLL weighs "
+            "observations by their variance and is no likelihood. "
+            f"Pass distr_output={type(head).__name__}() with beta=0."
+        )

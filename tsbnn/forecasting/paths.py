@@ -1,0 +1,56 @@
+"""Sample paths of a network at the weights it has now, and their moments where there is a formula."""
+
+from __future__ import annotations
+
+import inspect
+from functools import singledispatch
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from tsbnn.forecasting.likelihood import Batch
+
+
+class Paths(NamedTuple):
+    """Paths of one weight draw, in target units.
+
+    Attributes
+    ----------
+    samples
+        ``batch x num_paths x time`` (``x dim`` for multivariate targets).
+    mean, variance
+        Closed-form moments of the paths at each time, ``batch x time`` (``x dim``), or None where
+        the network is autoregressive or its distribution has no formula.
+    """
+
+    samples: Tensor
+    mean: Tensor | None
+    variance: Tensor | None
+
+
+@singledispatch
+def draw_paths(network: nn.Module, inputs: Batch, num_paths: int) -> Paths:
+    """Draw paths from a network; random numbers come from torch's global state.
+
+    Networks whose ``forward`` takes ``num_parallel_samples`` return the samples themselves; all
+    others return ``(distr_args, loc, scale)`` for their ``distr_output``. Register a function for
+    networks that do neither.
+    """
+    if "num_parallel_samples" in inspect.signature(network.forward).parameters:
+        return Paths(network(**inputs, num_parallel_samples=num_paths), None, None)
+    distr_args, loc, scale = network(**inputs)
+    head: Any = network.distr_output
+    distribution = head.distribution(distr_args, loc=loc, scale=scale)
+    samples = distribution.sample((num_paths,)).transpose(0, 1)
+    if getattr(network, "nonnegative_pred_samples", False):
+        return Paths(torch.relu(samples), None, None)
+    return Paths(samples, *_moments(distribution))
+
+
+def _moments(distribution: Distribution) -> tuple[Tensor | None, Tensor | None]:
+    try:
+        return distribution.mean, distribution.variance
+    except NotImplementedError:
+        return None, None

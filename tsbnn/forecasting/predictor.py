@@ -1,0 +1,186 @@
+"""Predictions under the posterior: K weight draws, and paths of each."""
+
+# GluonTS's `validated` reads the annotations of a constructor at run time, as objects.
+# ruff: noqa: I002
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gluonts.core.component import validated
+from gluonts.dataset.common import Dataset
+from gluonts.dataset.loader import InferenceDataLoader
+from gluonts.itertools import select
+from gluonts.torch.batchify import batchify
+from gluonts.torch.model.predictor import OutputTransform, PyTorchPredictor
+from gluonts.transform import SelectFields, Transformation
+from torch import Tensor
+
+from tsbnn.forecasting.forecast import BayesianForecast
+from tsbnn.forecasting.likelihood import Batch, known_padding
+from tsbnn.forecasting.paths import Paths, draw_paths
+from tsbnn.forecasting.posterior_network import PosteriorNetwork
+from tsbnn.forecasting.random_state import RandomStream, derived_seed, generator
+from tsbnn.inference import PointMass, Posterior, weights_at
+
+_WEIGHTS, _PATHS = 1, 2
+
+
+class BayesianPredictor(PyTorchPredictor):
+    """A GluonTS predictor whose paths come from several weight draws.
+
+    Parameters
+    ----------
+    input_names, batch_size, prediction_length, input_transform, output_transform, lead_time, device
+        As in GluonTS's :class:`~gluonts.torch.model.predictor.PyTorchPredictor`.
+    prediction_net
+        The network and its posterior.
+    num_draws
+        K, the weight draws of one ``predict`` call. A posterior that is one weight vector (map)
+        needs no more than one.
+    num_samples
+        Paths per series.
+    seed
+        Default of :meth:`predict`.
+    training_summary
+        What training did, in JSON terms: ``gradient_evaluations``, ``num_observations``,
+        ``temperature``, ``wall_s``, ``inference``, ``settings``, ``seed`` and more.
+    """
+
+    @validated()
+    def __init__(
+        self,
+        input_names: list[str],
+        prediction_net: PosteriorNetwork,
+        batch_size: int,
+        prediction_length: int,
+        input_transform: Transformation,
+        num_draws: int = 20,
+        num_samples: int = 100,
+        seed: int = 0,
+        training_summary: dict[str, Any] | None = None,
+        output_transform: OutputTransform | None = None,
+        lead_time: int = 0,
+        device: str | torch.device = "auto",
+    ) -> None:
+        super().__init__(
+            input_names=input_names,
+            prediction_net=prediction_net,
+            batch_size=batch_size,
+            prediction_length=prediction_length,
+            input_transform=input_transform,
+            output_transform=output_transform,
+            lead_time=lead_time,
+            device=device,
+        )
+        self.num_draws = num_draws
+        self.num_samples = num_samples
+        self.seed = seed
+        self.training_summary = training_summary or {}
+
+    @property
+    def posterior(self) -> Posterior:
+        """The posterior over the network's flat weights."""
+        posterior: Posterior = self.prediction_net.posterior
+        return posterior
+
+    def predict(
+        self, dataset: Dataset, num_samples: int | None = None, seed: int | None = None
+    ) -> Iterator[BayesianForecast]:
+        """Forecast beyond the end of every series of a dataset.
+
+        The weights are drawn once per call; each draw gives ``num_samples / num_draws`` paths,
+        rounded so that the total is exact and draws differ by at most one. With fewer samples
+        than draws there are ``num_samples`` draws of one path. Two calls with one seed on one
+        dataset agree; global random state stays as it is.
+
+        Parameters
+        ----------
+        dataset
+            A GluonTS dataset.
+        num_samples
+            Paths per series; by default the predictor's.
+        seed
+            By default the predictor's.
+
+        Returns
+        -------
+        Iterator of BayesianForecast
+            In the dataset's order, computed batch by batch.
+
+        Raises
+        ------
+        ValueError
+            If ``num_samples`` is below 1.
+        """
+        num_samples = self.num_samples if num_samples is None else num_samples
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, not {num_samples}")
+        return self._predict(dataset, num_samples, self.seed if seed is None else seed)
+
+    def _predict(self, dataset: Dataset, num_samples: int, seed: int) -> Iterator[BayesianForecast]:
+        fields = SelectFields(self.input_names + self.required_fields, allow_missing=True)
+        loader = InferenceDataLoader(
+            dataset,
+            transform=self.input_transform + fields,
+            batch_size=self.batch_size,
+            stack_fn=lambda data: batchify(data, self.device),
+        )
+        is_point = isinstance(self.posterior, PointMass)
+        num_draws = 1 if is_point else min(self.num_draws, num_samples)
+        draws = self.posterior.sample(num_draws, generator(derived_seed(seed, _WEIGHTS)))
+        # numpy's split gives parts that differ by at most one.
+        sizes = [len(part) for part in np.array_split(np.arange(num_samples), num_draws)]
+        draw_index = np.repeat(np.arange(num_draws), sizes)
+        stream = RandomStream(derived_seed(seed, _PATHS))
+        for batch in loader:
+            self.prediction_net.eval()
+            with stream.active(), torch.no_grad():
+                samples, mean, variance = self._paths(batch, draws, sizes)
+            for row, start in enumerate(batch["forecast_start"]):
+                yield BayesianForecast(
+                    samples=samples[row],
+                    start_date=start,
+                    draw_index=draw_index,
+                    item_id=batch["item_id"][row] if "item_id" in batch else None,
+                    info=batch["info"][row] if "info" in batch else None,
+                    draw_mean=None if mean is None else mean[row],
+                    draw_variance=None if variance is None else variance[row],
+                    point_posterior=is_point,
+                )
+
+    def _paths(
+        self, batch: Batch, draws: Tensor, sizes: list[int]
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Paths ``batch x num_samples x time`` and moments ``batch x num_draws x time``."""
+        inputs = select(self.input_names, known_padding(batch), ignore_missing=True)
+        network = self.prediction_net.network
+        per_draw: list[Paths] = []
+        for weights, size in zip(draws, sizes, strict=True):
+            with weights_at(network, weights):
+                paths = draw_paths(network, inputs, size)
+            per_draw.append(paths)
+        samples = torch.cat([paths.samples for paths in per_draw], dim=1).cpu().numpy()
+        if self.output_transform is not None:
+            # The moments would not be those of the transformed paths.
+            return self.output_transform(batch, samples), None, None
+        mean = _stacked([paths.mean for paths in per_draw])
+        return samples, mean, _stacked([paths.variance for paths in per_draw])
+
+    def serialize(self, path: Path) -> None:
+        """Write the predictor in GluonTS's format; its tensors as CPU tensors, to load anywhere."""
+        super().serialize(path)
+        state = self.prediction_net.state_dict()
+        on_cpu = {name: value.detach().cpu().clone() for name, value in state.items()}
+        torch.save(on_cpu, Path(path) / "prediction-net-state.pt")
+
+
+def _stacked(moments: list[Tensor | None]) -> np.ndarray | None:
+    """Stack the draws' moments to ``batch x num_draws x time``, if every draw has them."""
+    known = [moment for moment in moments if moment is not None]
+    if len(known) < len(moments):
+        return None
+    stacked: np.ndarray = torch.stack(known, dim=1).cpu().numpy()
+    return stacked

@@ -1,0 +1,222 @@
+"""Which of a GluonTS estimator's training settings hold under Bayesian training, and the refusals."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gluonts.torch.model.estimator import PyTorchLightningEstimator
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+
+from tsbnn.forecasting.likelihood import check_head
+from tsbnn.inference import InferenceMethod
+
+logger = logging.getLogger(__name__)
+_CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
+_said: set[str] = set()
+
+
+def check_estimator(estimator: object) -> None:
+    """Refuse estimators that Bayesian training cannot serve.
+
+    Raises
+    ------
+    TypeError
+        If it is no GluonTS torch estimator.
+    ValueError
+        For a head that is no likelihood, and for weight decay beside a prior.
+    """
+    name = type(estimator).__name__
+    if not isinstance(estimator, PyTorchLightningEstimator):
+        raise TypeError(
+            f"estimator must be a GluonTS torch estimator (e.g. gluonts.torch.DeepAREstimator), "
+            f"not {name}"
+        )
+    check_head(estimator, name)
+    decay = _given(estimator, "weight_decay")
+    if decay:
+        raise ValueError(
+            f"{name}(weight_decay={decay}): weight decay beside a prior would count twice. Leave "
+            "it out and choose the prior, e.g. ProximalScoreVI(prior=IsotropicPrior(scale))."
+        )
+    rate = _given(estimator, "lr")
+    if rate is not None:
+        warnings.warn(
+            f"{name}(lr={rate}) has no effect under Bayesian training: the inference method has "
+            f"its own step size, e.g. ProximalScoreVI(learning_rate={rate}).",
+            stacklevel=3,
+        )
+
+
+def _given(estimator: object, argument: str) -> Any:
+    """Return a constructor argument that differs from its default, else None."""
+    arguments = getattr(estimator, "__init_args__", {})
+    parameter = inspect.signature(type(estimator).__init__).parameters.get(argument)
+    if argument not in arguments or parameter is None or arguments[argument] == parameter.default:
+        return None
+    return arguments[argument]
+
+
+def trainer_settings(
+    estimator: PyTorchLightningEstimator, method: InferenceMethod, folder: Path
+) -> dict[str, Any]:
+    """Arguments for Lightning's ``Trainer``: GluonTS's and the user's, without what cannot be.
+
+    Nothing of the estimator is changed. Without ``default_root_dir`` everything is written to
+    ``folder`` and no checkpoint is kept; with it, the last one is.
+
+    Raises
+    ------
+    ValueError
+        For gradient clipping under a posterior method, fp16, accumulated gradients, and more than
+        one device.
+    """
+    given = dict(getattr(estimator, "__init_args__", {}).get("trainer_kwargs") or {})
+    settings: dict[str, Any] = {"accelerator": "auto", "devices": 1, "logger": False}
+    settings |= {**estimator.trainer_kwargs, **given}
+    if str(settings.get("precision")) in ("16", "16-mixed", "16-true"):
+        raise ValueError(
+            f"trainer_kwargs: precision={settings['precision']!r} scales the loss, and a rescaled "
+            "gradient is no score. Use precision='bf16-mixed' or '32-true'."
+        )
+    if settings.get("accumulate_grad_batches", 1) not in (None, 1):
+        raise ValueError(
+            f"trainer_kwargs: accumulate_grad_batches={settings['accumulate_grad_batches']} is not "
+            "supported: an inference step evaluates one batch several times. Use a larger "
+            "batch_size of the estimator."
+        )
+    if settings["devices"] not in (1, "1", "auto") and not _is_single(settings["devices"]):
+        raise ValueError(
+            f"trainer_kwargs: devices={settings['devices']!r}: GluonTS's loaders give every "
+            "process the same windows, so only one device is supported."
+        )
+    if settings["devices"] == "auto":
+        settings["devices"] = 1
+    if method.is_posterior:
+        _drop_clipping(settings, given, method)
+    callbacks = settings.get("callbacks") or []
+    callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    root = settings.setdefault("default_root_dir", str(folder))
+    if not any(isinstance(callback, Checkpoint) for callback in callbacks):
+        if root == str(folder):
+            settings.setdefault("enable_checkpointing", False)
+        elif settings.get("enable_checkpointing", True):
+            callbacks.append(ModelCheckpoint(dirpath=Path(root) / "checkpoints", filename="last"))
+    settings["callbacks"] = callbacks
+    return settings
+
+
+def _is_single(devices: Any) -> bool:
+    """Say whether a choice of devices, e.g. ``[0]`` or ``"0,"``, is one device."""
+    if isinstance(devices, str):
+        return len([part for part in devices.split(",") if part.strip()]) == 1 and "," in devices
+    return isinstance(devices, list | tuple) and len(devices) == 1
+
+
+def _drop_clipping(
+    settings: dict[str, Any], given: dict[str, Any], method: InferenceMethod
+) -> None:
+    explicit = given.get("gradient_clip_val")
+    if explicit:
+        raise ValueError(
+            f"trainer_kwargs: gradient_clip_val={explicit} under inference={method.name!r}: a "
+            "clipped gradient is no score, and the posterior would be wrong without a word. Leave "
+            "it out, or use the deterministic inference='map'."
+        )
+    dropped = settings.get("gradient_clip_val")
+    for key in _CLIPPING:
+        settings.pop(key, None)
+    if dropped and "clipping" not in _said:
+        _said.add("clipping")
+        logger.info(
+            "GluonTS's default gradient_clip_val=%s is dropped: a clipped gradient is no score",
+            dropped,
+        )
+
+
+def plan_steps(
+    settings: dict[str, Any],
+    given: dict[str, Any],
+    batches_per_epoch: int | None,
+    evaluations_per_step: int,
+    gradient_evaluations: int | None,
+) -> int | None:
+    """Number of optimizer steps to come; a budget of evaluations is written into ``settings``.
+
+    Parameters
+    ----------
+    settings
+        The trainer's arguments; changed where there is a budget.
+    given
+        Those that the user passed.
+    batches_per_epoch
+        The loader's length, None for an endless one.
+    evaluations_per_step
+        Gradient evaluations of one step.
+    gradient_evaluations
+        The budget, or None to follow ``max_epochs`` and ``max_steps``.
+
+    Returns
+    -------
+    int or None
+        None if nothing limits the number of steps beforehand (``max_time``, say).
+
+    Raises
+    ------
+    ValueError
+        If the budget is below one step, or meets ``max_epochs`` or ``max_steps``.
+    """
+    if gradient_evaluations is not None:
+        twice = [key for key in ("max_epochs", "max_steps") if given.get(key) is not None]
+        if twice:
+            raise ValueError(
+                f"gradient_evaluations={gradient_evaluations} and trainer_kwargs {twice} both say "
+                "how long to train: leave one out."
+            )
+        steps = gradient_evaluations // evaluations_per_step
+        if steps < 1:
+            raise ValueError(
+                f"gradient_evaluations={gradient_evaluations} is less than the "
+                f"{evaluations_per_step} of one step"
+            )
+        settings.update(max_steps=steps, max_epochs=-1)
+        return steps
+    if settings.get("fast_dev_run"):
+        return int(settings["fast_dev_run"])
+    limits = []
+    if settings.get("max_steps") not in (None, -1):
+        limits.append(int(settings["max_steps"]))
+    lengths = (batches_per_epoch, settings.get("limit_train_batches"))
+    # As a float, limit_train_batches is a share: only 1.0, everything, works with these loaders.
+    batches = [n for n in lengths if isinstance(n, int)]
+    epochs = settings.get("max_epochs")
+    if epochs is not None and epochs != -1 and batches:
+        limits.append(int(epochs) * min(batches))
+    return max(1, min(limits)) if limits else None
+
+
+def count_observed(dataset: Iterable[Any]) -> int:
+    """Count the finite target points of a dataset, each once, over all series and dimensions.
+
+    Raises
+    ------
+    ValueError
+        For an infinite target, naming its series, and if nothing is observed.
+    """
+    count = 0
+    for position, entry in enumerate(dataset):
+        target = np.asarray(entry["target"], dtype=np.float64)
+        if np.isinf(target).any():
+            raise ValueError(
+                f"series {entry.get('item_id', position)!r} has an infinite target at position "
+                f"{int(np.argmax(np.isinf(target.reshape(-1))))}: use NaN for a missing value"
+            )
+        count += int(np.isfinite(target).sum())
+    if count == 0:
+        raise ValueError("the training data hold no observed target value")
+    return count

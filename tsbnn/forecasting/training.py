@@ -1,0 +1,225 @@
+"""One Bayesian training run: data loaders, trainer, posterior, predictor, all under one seed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+from gluonts.dataset.common import Dataset
+from gluonts.env import env
+from gluonts.itertools import Cached
+from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
+from gluonts.transform import Transformation
+from torch import nn
+
+from tsbnn.forecasting.lightning_module import BayesianLightningModule
+from tsbnn.forecasting.likelihood import check_head
+from tsbnn.forecasting.posterior_network import PosteriorNetwork
+from tsbnn.forecasting.predictor import BayesianPredictor
+from tsbnn.forecasting.random_state import (
+    RandomStream,
+    SeededLoader,
+    derived_seed,
+    fresh_seed,
+    generator,
+)
+from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
+from tsbnn.inference import BayesianOptimizer, CentredPrior, InferenceMethod, count_weights
+from tsbnn.inference.flat import slots
+
+if TYPE_CHECKING:
+    from tsbnn.forecasting.estimator import BayesianEstimator
+
+_WEIGHT_NOISE, _VALIDATION = 11, 12
+
+
+def train(
+    bayesian: BayesianEstimator,
+    training_data: Dataset,
+    validation_data: Dataset | None,
+    *,
+    from_predictor: BayesianPredictor | None,
+    shuffle_buffer_length: int | None,
+    cache_data: bool,
+    ckpt_path: str | None,
+) -> TrainOutput:
+    """Train; see :meth:`tsbnn.forecasting.BayesianEstimator.train`."""
+    seed = fresh_seed() if bayesian.seed is None else bayesian.seed
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
+        stack.enter_context(RandomStream(seed).active())
+        return _train(
+            bayesian,
+            training_data,
+            validation_data,
+            from_predictor,
+            {"shuffle_buffer_length": shuffle_buffer_length},
+            cache_data,
+            ckpt_path,
+            seed,
+            folder,
+        )
+
+
+def _train(
+    bayesian: BayesianEstimator,
+    training_data: Dataset,
+    validation_data: Dataset | None,
+    from_predictor: BayesianPredictor | None,
+    loading: dict[str, Any],
+    cache_data: bool,
+    ckpt_path: str | None,
+    seed: int,
+    folder: Path,
+) -> TrainOutput:
+    estimator = bayesian.estimator
+    method = bayesian.inference
+    num_observations = bayesian.num_observations or count_observed(training_data)
+    settings = trainer_settings(estimator, method, folder)
+    total_steps = plan_steps(
+        settings,
+        dict(getattr(estimator, "__init_args__", {}).get("trainer_kwargs") or {}),
+        getattr(estimator, "num_batches_per_epoch", None),
+        method.evaluations_per_step,
+        bayesian.gradient_evaluations,
+    )
+    transformation = estimator.create_transformation()
+    gluonts_module = estimator.create_lightning_module()
+    network = gluonts_module.model
+    check_head(network, type(network).__name__)
+    if from_predictor is not None:
+        method = _continued(method, network, from_predictor)
+    module = BayesianLightningModule(
+        network,
+        method,
+        num_observations,
+        total_steps,
+        generator(derived_seed(seed, _WEIGHT_NOISE)),
+    )
+    batches = _loader(estimator, transformation, training_data, gluonts_module, cache_data, loading)
+    validation = None
+    if validation_data is not None:
+        loader = _loader(
+            estimator, transformation, validation_data, gluonts_module, cache_data, None
+        )
+        validation = SeededLoader(loader, derived_seed(seed, _VALIDATION))
+    trainer = pl.Trainer(**settings)
+    started = time.perf_counter()
+    trainer.fit(module, train_dataloaders=batches, val_dataloaders=validation, ckpt_path=ckpt_path)
+    optimizer = module.finish(validation)
+    summary = _summary(bayesian, module, optimizer, trainer, seed)
+    summary["wall_s"] = time.perf_counter() - started
+    predictor = _predictor(bayesian, transformation, gluonts_module, optimizer, summary, seed)
+    return TrainOutput(
+        transformation=transformation,
+        trained_net=module,
+        trainer=trainer,
+        predictor=predictor.to(_device(trainer)),
+    )
+
+
+def _loader(
+    estimator: PyTorchLightningEstimator,
+    transformation: Transformation,
+    data: Dataset,
+    module: pl.LightningModule,
+    cache_data: bool,
+    training: dict[str, Any] | None,
+) -> Any:
+    """Build GluonTS's loader for training (with the options of ``training``) or validation."""
+    with env._let(max_idle_transforms=max(len(data), 100)):
+        transformed = transformation.apply(data, is_train=True)
+        if cache_data:
+            transformed = Cached(transformed)
+        if training is not None:
+            return estimator.create_training_data_loader(transformed, module, **training)
+        return estimator.create_validation_data_loader(transformed, module)
+
+
+def _continued(
+    method: InferenceMethod, network: nn.Module, predictor: BayesianPredictor
+) -> InferenceMethod:
+    """Put the old posterior's mean into the network, and the posterior in the prior's place."""
+    if not isinstance(predictor, BayesianPredictor):
+        raise TypeError(
+            "train_from needs the predictor of a BayesianEstimator, "
+            f"not {type(predictor).__name__}: another has no posterior"
+        )
+    old = predictor.prediction_net.network
+    here = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    there = {name: tuple(value.shape) for name, value in old.state_dict().items()}
+    if type(old) is not type(network) or here != there:
+        differing = sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k))
+        raise ValueError(
+            f"the predictor's {type(old).__name__} is not the estimator's "
+            f"{type(network).__name__}: they differ in {differing[:5] or 'their class'}"
+        )
+    network.load_state_dict(old.state_dict())
+    mean, variance = predictor.posterior.mean.cpu(), predictor.posterior.variance.cpu()
+    own = [method.prior.moments(slot)[1] for slot in slots(network)]
+    parts = [
+        torch.as_tensor(scale, dtype=mean.dtype).expand(slot.size)
+        for scale, slot in zip(own, slots(network), strict=True)
+    ]
+    scale = torch.where(variance > 0, variance.sqrt(), torch.cat(parts))
+    return method.replace(prior=CentredPrior(mean.clone(), scale))
+
+
+def _summary(
+    bayesian: BayesianEstimator,
+    module: BayesianLightningModule,
+    optimizer: BayesianOptimizer,
+    trainer: pl.Trainer,
+    seed: int,
+) -> dict[str, Any]:
+    """Say what training did, in JSON terms."""
+    description = module.method.to_dict()
+    return {
+        **bayesian.describe(),
+        "settings": description["settings"],
+        "temperature": optimizer.temperature,
+        "num_observations": optimizer.num_observations,
+        "num_weights": count_weights(module.network),
+        "gradient_evaluations": optimizer.gradient_evaluations,
+        "steps": optimizer.steps,
+        "planned_steps": module.total_steps,
+        "seed": seed,
+        "train_loss": module.train_loss,
+        "val_loss": module.best_val_loss,
+        "best_step": module.best_step,
+        "device": str(trainer.strategy.root_device),
+    }
+
+
+def _device(trainer: pl.Trainer) -> str:
+    """Where to predict: where training ran, if GluonTS's predictors can use it."""
+    return "cuda" if trainer.strategy.root_device.type == "cuda" else "cpu"
+
+
+def _predictor(
+    bayesian: BayesianEstimator,
+    transformation: Transformation,
+    gluonts_module: pl.LightningModule,
+    optimizer: BayesianOptimizer,
+    summary: dict[str, Any],
+    seed: int,
+) -> BayesianPredictor:
+    gluonts_predictor = bayesian.estimator.create_predictor(transformation, gluonts_module)
+    return BayesianPredictor(
+        input_names=gluonts_predictor.input_names,
+        prediction_net=PosteriorNetwork.of(gluonts_module.model, optimizer.posterior),
+        batch_size=gluonts_predictor.batch_size,
+        prediction_length=gluonts_predictor.prediction_length,
+        input_transform=gluonts_predictor.input_transform,
+        num_draws=bayesian.num_draws,
+        num_samples=bayesian.num_samples,
+        seed=seed,
+        training_summary=summary,
+        output_transform=gluonts_predictor.output_transform,
+        lead_time=gluonts_predictor.lead_time,
+    )

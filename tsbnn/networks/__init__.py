@@ -1,0 +1,3 @@
+"""Forecasting networks: plain torch modules that know nothing of inference."""
+
+from __future__ import annotations
