@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
+
+import pytest
 
 HEAVY = {"gluonts", "lightning", "matplotlib", "numba", "pandas", "scipy", "torch"}
 
@@ -26,6 +29,13 @@ def loaded_after(statement: str) -> set[str]:
 def test_import_loads_nothing_heavy() -> None:
     loaded = loaded_after("import tsbnn")
     assert "tsbnn" in loaded
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tsbnn.cli") is None, reason="no tsbnn/cli.py")
+def test_help_loads_nothing_heavy() -> None:
+    loaded = loaded_after("from tsbnn.cli import app; app(['--help'])")
+    assert "typer" in loaded
     assert loaded & HEAVY == set()
 
 
