@@ -1,0 +1,215 @@
+"""Known covariates: where the target ends and the future begins, and no step without a value."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tsbnn.datasets.errors import CovariateError, FutureCovariateError
+from tsbnn.datasets.grid import Grid
+from tsbnn.datasets.rows import Rows, others, show
+
+
+def number_future_items(
+    values: pd.Series | None, num_rows: int, items: list[Any]
+) -> NDArray[np.int64]:
+    """Series number of each row of the frame of future rows.
+
+    Raises
+    ------
+    FutureCovariateError
+        If a row's id is not among the series of the frame.
+    """
+    if values is None:
+        return np.zeros(num_rows, dtype=np.int64)
+    codes = np.asarray(pd.Index(items).get_indexer(pd.Index(values)))
+    unknown = np.flatnonzero(codes < 0)
+    if len(unknown):
+        row, value = values.index[unknown[0]], values.iloc[int(unknown[0])]
+        raise FutureCovariateError(
+            f"future, row {show(row)}, column {show(values.name)}: df has no series "
+            f"{show(value)}; future may hold rows of the series in df only",
+            series=value,
+            column=values.name,
+            row=row,
+            value=value,
+        )
+    return codes.astype(np.int64)
+
+
+def check_follows(rows: Rows, num_past: int) -> None:
+    """Raise unless each series' future rows come after all its other rows.
+
+    Raises
+    ------
+    FutureCovariateError
+        Naming the row and the last past timestamp.
+    """
+    future = rows.order >= num_past
+    early = np.flatnonzero(future[:-1] & ~future[1:] & (np.diff(rows.series) == 0))
+    if not len(early):
+        return
+    row = int(early[0])
+    stop = int(rows.stops[rows.series[row]])
+    begin = int(rows.starts[rows.series[row]])
+    last = begin + int(np.flatnonzero(~future[begin:stop])[-1])
+    raise FutureCovariateError(
+        f"future, {rows.place(row)}: the timestamp {show(rows.stamp(row))} lies before the "
+        f"series' last row in df, {show(rows.stamp(last))}; future rows must follow it",
+        **rows.where(row),
+    )
+
+
+def split_horizon(
+    rows: Rows,
+    grid: Grid,
+    observed_until: NDArray[np.int64],
+    past_length: NDArray[np.int64] | None,
+    num_known: int,
+    prediction_length: int | None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each target ends, and how many steps its covariates go on.
+
+    Parameters
+    ----------
+    rows, grid
+        All rows, those of the future among them.
+    observed_until
+        One past the last observed step of each series, ``num_series``.
+    past_length
+        Steps of the target where a frame of future rows was given, ``num_series``, else None.
+    num_known
+        Number of known covariates.
+    prediction_length
+        Steps that they must go on, or None for as many as there are.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Target length and horizon, ``num_series`` both.
+
+    Raises
+    ------
+    FutureCovariateError
+        If a series' covariates end before ``prediction_length`` steps.
+    """
+    total = grid.length
+    if not num_known:
+        return total, np.zeros_like(total)
+    if past_length is not None:
+        end = past_length
+    elif prediction_length is None:
+        end = observed_until
+    else:
+        end = np.maximum(observed_until, total - prediction_length)
+    horizon = total - end
+    if prediction_length is None:
+        return end, horizon
+    short = np.flatnonzero(horizon < prediction_length)
+    if len(short):
+        i = int(short[0])
+        frequency = grid.frequency
+        last = frequency.period(int(grid.first[i] + (end[i] - 1) * frequency.n))
+        need = frequency.period(int(grid.first[i] + (end[i] - 1 + prediction_length) * frequency.n))
+        raise FutureCovariateError(
+            f"{rows.name(i)}: its target ends at {last} and its known covariates go on for "
+            f"{int(horizon[i])} steps, but prediction_length={prediction_length} needs "
+            f"{prediction_length}, through {need}{others(len(short), 'series')}. Give these rows "
+            "in future=..., or at the end of df with a missing target; for a frame to train on, "
+            "leave out prediction_length.",
+            series=rows.items[i],
+            value=int(horizon[i]),
+        )
+    return end, np.full_like(horizon, prediction_length)
+
+
+def complete_covariates(
+    known: NDArray[np.float32],
+    names: tuple[Hashable, ...],
+    rows: Rows,
+    grid: Grid,
+    offset: NDArray[np.int64],
+    needed: NDArray[np.int64],
+    fill: bool,
+) -> None:
+    """Check that every needed step has its covariates; carry values over gaps in place if asked.
+
+    Parameters
+    ----------
+    known
+        Covariates of all series laid end to end, ``num_known x total_steps``.
+    names
+        Their names.
+    offset, needed
+        First step of each series in ``known``, and how many of its steps must have values,
+        ``num_series``.
+    fill
+        Whether to carry values over gaps.
+
+    Raises
+    ------
+    CovariateError
+        Naming the first step without a value.
+    """
+    if not len(names):
+        return
+    total = known.shape[1]
+    series = np.repeat(np.arange(rows.num_series), grid.length)
+    inside = np.arange(total) - offset[series] < needed[series]
+    for name, values in zip(names, known, strict=True):
+        missing = np.isnan(values)
+        if fill and missing.any():
+            _carry(values, missing, series)
+            missing = np.isnan(values)
+        missing &= inside
+        if missing.any():
+            _raise_missing(int(np.flatnonzero(missing)[0]), name, rows, grid, offset, series, fill)
+
+
+def _carry(
+    values: NDArray[np.float32], missing: NDArray[np.bool_], series: NDArray[np.int64]
+) -> None:
+    """Last value forward, then the first one backward, within each series."""
+    place = np.arange(len(values))
+    before = np.maximum.accumulate(np.where(missing, -1, place))
+    use = (before >= 0) & (series[before] == series)
+    values[use] = values[before[use]]
+    missing = np.isnan(values)
+    after = np.minimum.accumulate(np.where(missing, len(values), place)[::-1])[::-1]
+    use = after < len(values)
+    use[use] = series[after[use]] == series[use]
+    values[use] = values[after[use]]
+
+
+def _raise_missing(
+    place: int,
+    name: Hashable,
+    rows: Rows,
+    grid: Grid,
+    offset: NDArray[np.int64],
+    series: NDArray[np.int64],
+    fill: bool,
+) -> None:
+    i = int(series[place])
+    step = place - int(offset[i])
+    period = grid.frequency.period(int(grid.first[i] + step * grid.frequency.n))
+    begin, stop = int(rows.starts[i]), int(rows.stops[i])
+    at = np.flatnonzero(grid.step[begin:stop] == step)
+    row = rows.label(begin + int(at[0])) if len(at) else None
+    found = f"row {show(row)}: the value" if len(at) else "there is no row, so the value"
+    advice = (
+        "no row of the series has one"
+        if fill
+        else "a known covariate needs a value at every step; add it, or pass fill_covariates=True "
+        "to carry the last known one on"
+    )
+    raise CovariateError(
+        f"{rows.name(i)}, column {show(name)}, {period}, {found} is missing; {advice}",
+        series=rows.items[i],
+        column=name,
+        row=row,
+    )

@@ -1,0 +1,266 @@
+"""From a pandas frame to a GluonTS dataset: sorted, regular, gaps as NaN, every oddity named."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tsbnn.datasets.columns import as_table, check_roles, read_items, read_numbers, take
+from tsbnn.datasets.covariates import (
+    check_follows,
+    complete_covariates,
+    number_future_items,
+    split_horizon,
+)
+from tsbnn.datasets.errors import ColumnError, CovariateError, MissingTargetError, TargetError
+from tsbnn.datasets.frame_dataset import FrameDataset
+from tsbnn.datasets.grid import Grid, lay_grid, resolve_frequency
+from tsbnn.datasets.inferring import check_duplicates
+from tsbnn.datasets.rows import Rows, others, show, sort_rows
+from tsbnn.datasets.statics import read_statics
+from tsbnn.datasets.timestamps import read_timestamps
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What is read from one frame, in the frame's own order of rows."""
+
+    ids: pd.Series | None
+    timestamp: Hashable
+    stamps: pd.DatetimeIndex
+    freq: object
+    known: list[NDArray[np.float64]]
+
+
+def from_frame(
+    df: pd.DataFrame | pd.Series,
+    *,
+    item_id: Hashable = None,
+    timestamp: Hashable = None,
+    target: Hashable = "target",
+    freq: str | pd.offsets.BaseOffset | None = None,
+    known_covariates: Hashable | Sequence[Hashable] = (),
+    static_features: Hashable | Sequence[Hashable] = (),
+    future: pd.DataFrame | None = None,
+    prediction_length: int | None = None,
+    static_categories: Mapping[Any, Iterable[Any]] | None = None,
+    fill_covariates: bool = False,
+) -> FrameDataset:
+    """Turn a frame into a GluonTS dataset.
+
+    The frame has one row per time step of a series: all series below one another, told apart by the
+    column ``item_id``, or a single series. Rows may come in any order. Each series becomes a
+    regular grid from its first to its last row; steps without a row, and missing targets, are NaN:
+    unobserved, not zero. The frame itself is not changed.
+
+    Parameters
+    ----------
+    df
+        The frame, or a Series of targets with dates as its index.
+    item_id
+        Column (or index level) that names the series; None for a single series.
+    timestamp
+        Column or index level with dates, periods, or text such as "2012-01-31". None takes the
+        index if it holds dates, else the column "timestamp". UTC and fixed offsets are dropped;
+        zones with clock changes are refused.
+    target
+        Column to forecast, in its own units: numbers, NaN where missing.
+    freq
+        Frequency in either vocabulary of pandas ("h" or "H", "MS", "ME" or "M", "W-MON", "15min").
+        Starts and ends of months, quarters and years mean the same periods. None infers it over all
+        series.
+    known_covariates
+        Numeric columns known ahead (calendar, prices), passed on unscaled as ``feat_dynamic_real``.
+    static_features
+        Columns with one value per series. Numbers (integers too) become ``feat_static_real``; text,
+        booleans and pandas categoricals become codes in ``feat_static_cat``.
+    future
+        Rows after each series' last one with ``item_id``, ``timestamp`` and the known covariates.
+        Without it, rows at a series' end whose target is missing are its future: they hold
+        covariates only, and the target ends before them.
+    prediction_length
+        Steps that the known covariates must reach beyond the target; they are cut to exactly these.
+        Leave it out for a frame to train on.
+    static_categories
+        ``static_categories`` of the dataset that a model was trained on, so that codes agree.
+    fill_covariates
+        Carry a covariate's last known value into steps where it is missing (and the first one back
+        to the series' start), instead of raising.
+
+    Returns
+    -------
+    FrameDataset
+        A GluonTS dataset; ``freq``, ``num_feat_dynamic_real``, ``cardinality`` and so on are what
+        estimators ask for.
+
+    Raises
+    ------
+    FrameError
+        A ``ValueError`` whose subclasses say what is wrong, and whose message and attributes name
+        series, column, row and value: see :mod:`tsbnn.datasets.errors`.
+    TypeError
+        If ``df`` or ``future`` is no frame.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame(
+    ...     {"day": ["2024-01-03", "2024-01-01", "2024-01-04"], "sales": [3, 1, 4]}
+    ... )
+    >>> next(iter(from_frame(frame, timestamp="day", target="sales", freq="D")))["target"]
+    array([ 1., nan,  3.,  4.], dtype=float32)
+    """
+    known, static = _names(known_covariates), _names(static_features)
+    if prediction_length is not None and prediction_length < 1:
+        raise ValueError(f"prediction_length={prediction_length}: it must be at least 1")
+    if not known and (future is not None or fill_covariates):
+        raise ColumnError(
+            "future and fill_covariates are about known covariates: name their columns in "
+            "known_covariates=(...)"
+        )
+    check_roles([("item_id", item_id), ("timestamp", timestamp), ("target", target)])
+    table = as_table(df, target, "df")
+    timestamp = _timestamp_name(table, timestamp)
+    check_roles(
+        [("item_id", item_id), ("timestamp", timestamp), ("target", target)]
+        + [("known_covariates", name) for name in known]
+        + [("static_features", name) for name in static]
+    )
+    static_columns = [take(table, name, "static_features") for name in static]
+    target_column = take(table, target, "target")
+    past = _read(table, "df", item_id, timestamp, known)
+    series, items = read_items(past.ids, len(table), table.index)
+    values = read_numbers(target_column, "target", TargetError, past.ids, "NaN where missing")
+    rows = sort_rows(
+        series, past.stamps, items, (table.index,), past.timestamp, item_id is not None
+    )
+    check_duplicates(rows)
+    _check_observed(values, series, rows, target)
+    grid = lay_grid(rows, resolve_frequency(rows, past.freq if freq is None else freq))
+    statics = read_statics(static_columns, rows, past.ids, static_categories or {})
+    past_length, covariates = None, past.known
+    if future is not None:
+        past_length = grid.length
+        ahead_table = as_table(future, target, "future")
+        ahead = _read(ahead_table, "future", item_id, timestamp, known)
+        more = number_future_items(ahead.ids, len(ahead_table), items)
+        rows = sort_rows(
+            np.concatenate([series, more]),
+            pd.DatetimeIndex(past.stamps.append(ahead.stamps)),
+            items,
+            (table.index, ahead_table.index),
+            past.timestamp,
+            item_id is not None,
+        )
+        check_duplicates(rows)
+        check_follows(rows, len(table))
+        grid = lay_grid(rows, grid.frequency)
+        values = np.concatenate([values, np.full(len(more), np.nan)])
+        covariates = [np.concatenate(pair) for pair in zip(past.known, ahead.known, strict=True)]
+
+    offset = np.cumsum(grid.length) - grid.length
+    slots = offset[rows.series] + grid.step
+    targets = _spread(values, rows, slots, grid)
+    observed_until = np.zeros(len(items), dtype=np.int64)
+    seen = ~np.isnan(values[rows.order])
+    np.maximum.at(observed_until, rows.series[seen], grid.step[seen] + 1)
+    length, horizon = split_horizon(
+        rows, grid, observed_until, past_length, len(known), prediction_length
+    )
+    dynamic = np.empty((len(known), len(targets)), dtype=np.float32)
+    for k, column in enumerate(covariates):
+        dynamic[k] = _spread(column, rows, slots, grid)
+    complete_covariates(dynamic, known, rows, grid, offset, length + horizon, fill_covariates)
+    return FrameDataset(
+        frequency=grid.frequency,
+        item_ids=items,
+        known_covariates=known,
+        static_categories=statics.categories,
+        static_reals=statics.real,
+        info={"target": target},
+        _first=grid.first,
+        _offset=offset,
+        _length=length,
+        _horizon=horizon,
+        _target=targets,
+        _known=dynamic,
+        _codes=statics.codes,
+        _numbers=statics.numbers,
+    )
+
+
+def _names(names: Hashable | Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """One column name or several."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        return (names,)
+    return tuple(names)
+
+
+def _timestamp_name(table: pd.DataFrame, timestamp: Hashable) -> Hashable:
+    """The column or index level that holds the timestamps; None for an index without a name."""
+    if timestamp is not None:
+        return timestamp
+    if isinstance(table.index, pd.DatetimeIndex | pd.PeriodIndex):
+        return table.index.name
+    levels = table.index.nlevels if isinstance(table.index, pd.MultiIndex) else 0
+    for number in range(levels):
+        dtype = table.index.get_level_values(number).dtype
+        if pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
+            return table.index.names[number]
+    return "timestamp"
+
+
+def _read(
+    table: pd.DataFrame,
+    argument: str,
+    item_id: Hashable,
+    timestamp: Hashable,
+    known: tuple[Hashable, ...],
+) -> _Columns:
+    """Series, timestamps and covariates of a frame."""
+    ids = None if item_id is None else take(table, item_id, "item_id", argument)
+    name = "index" if timestamp is None else timestamp
+    if timestamp is None:
+        times = pd.Series(table.index, index=table.index, name=name)
+    else:
+        times = take(table, timestamp, "timestamp", argument)
+    covariates = [take(table, column, "known_covariates", argument) for column in known]
+    stamps, freq = read_timestamps(times, ids)
+    numbers = [
+        read_numbers(column, "known covariate", CovariateError, ids, "known at every step")
+        for column in covariates
+    ]
+    return _Columns(ids, name, stamps, freq, numbers)
+
+
+def _check_observed(
+    values: NDArray[np.float64], series: NDArray[np.int64], rows: Rows, target: Hashable
+) -> None:
+    count = np.bincount(series[~np.isnan(values)], minlength=rows.num_series)
+    empty = np.flatnonzero(count == 0)
+    if not len(empty):
+        return
+    i = int(empty[0])
+    size = int(rows.stops[i] - rows.starts[i])
+    raise MissingTargetError(
+        f"{rows.name(i)}, column {show(target)}: all {size} targets are missing, from "
+        f"{show(rows.stamp(int(rows.starts[i])))} to "
+        f"{show(rows.stamp(int(rows.stops[i] - 1)))}{others(len(empty), 'series')}; a series "
+        "needs at least one observed value: drop the series",
+        series=rows.items[i],
+        column=target,
+        row=rows.label(int(rows.starts[i])),
+    )
+
+
+def _spread(
+    values: NDArray[np.float64], rows: Rows, slots: NDArray[np.int64], grid: Grid
+) -> NDArray[np.float32]:
+    """Values of rows on the steps of all series laid end to end, NaN between."""
+    result = np.full(int(grid.length.sum()), np.nan, dtype=np.float32)
+    result[slots] = values[rows.order]
+    return result
