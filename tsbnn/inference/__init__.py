@@ -51,7 +51,9 @@ __all__ = [
     "weights_at",
 ]
 
-METHODS: dict[str, type[InferenceMethod]] = {cls.name: cls for cls in (ProximalScoreVI, ELBOVI, MAP)}
+METHODS: dict[str, type[InferenceMethod]] = {
+    cls.name: cls for cls in (ProximalScoreVI, ELBOVI, MAP)
+}
 
 
 def method(name: str, **settings: Any) -> InferenceMethod:

@@ -156,7 +156,7 @@ class FlatWeights:
 
     def views(self, vector: Tensor) -> list[Tensor]:
         """Split a vector (``num_weights``) into one flat view for each parameter."""
-        return list(vector.split([slot.size for slot in self.slots]))
+        return list(torch.split(vector, [slot.size for slot in self.slots]))
 
     def synchronise(self) -> bool:
         """Make the parameters views of :attr:`values` again if they are not.
@@ -220,9 +220,7 @@ class FlatWeights:
         self.values = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.gradient = torch.zeros_like(self.values)
         self._gradient_views = [slot.view(self.gradient) for slot in self.slots]
-        for slot, parameter, view in zip(
-            self.slots, parameters, self._gradient_views, strict=True
-        ):
+        for slot, parameter, view in zip(self.slots, parameters, self._gradient_views, strict=True):
             if parameter.shape != slot.shape:
                 raise ValueError(
                     f"parameter {slot.name!r} changed its shape from {tuple(slot.shape)} to "

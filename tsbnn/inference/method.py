@@ -1,23 +1,25 @@
-"""What every inference method shares: a serialisable config that builds a torch optimizer.
+r"""What every inference method shares: a serialisable config that builds a torch optimizer.
 
 The optimizer's ``step(closure)`` places weights, calls the closure as often as the method needs
 and updates the posterior, so a method works in any training loop that passes a closure::
 
     optimizer = ProximalScoreVI().optimizer(module, num_observations=len(data), total_steps=1000)
     for batch in batches:
+
         def closure():
             optimizer.zero_grad()
-            loss = mean_negative_log_likelihood(module, batch)   # nats per observation
+            loss = mean_negative_log_likelihood(module, batch)  # nats per observation
             loss.backward()
             return loss
+
         optimizer.step(closure)
     with optimizer.posterior.drawn(module):
         ...
 
 The target of all methods, with temperature T, is
 
-.. math:: \\log \\pi_T(\\theta) = \\tfrac1T \\left[ -N \\, \\mathrm{loss}(\\theta)
-          + \\log p(\\theta) \\right] + \\mathrm{const.}
+.. math:: \log \pi_T(\theta) = \tfrac1T \left[ -N \, \mathrm{loss}(\theta)
+          + \log p(\theta) \right] + \mathrm{const.}
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ def is_positive(value: object) -> bool:
 
 
 def decay(schedule: str, step: int, total_steps: int | None) -> float:
-    """Return the factor of the learning rate at ``step`` (counted from 0).
+    r"""Return the factor of the learning rate at ``step`` (counted from 0).
 
     ``cosine`` falls from 1 to 0 over ``total_steps``; where the horizon is not known, and for
-    ``inverse_sqrt``, the factor is :math:`1/\\sqrt{1 + t/1000}`, which needs none.
+    ``inverse_sqrt``, the factor is :math:`1/\sqrt{1 + t/1000}`, which needs none.
     """
     if schedule == "constant":
         return 1.0
@@ -160,7 +162,10 @@ class InferenceMethod:
         known = [setting.name for setting in dataclasses.fields(cls)]
         for key in settings:
             require(key in known, f"setting of {cls.name!r}", key, f"one of {', '.join(known)}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in settings.items()
+        }
         if isinstance(values.get("prior"), Mapping):
             values["prior"] = prior_from_dict(values["prior"])
         return cls(**values)
@@ -247,11 +252,13 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.generator = generator
         if generator is None:
             self.generator = torch.Generator().manual_seed(torch.initial_seed())
-        super().__init__(
-            [slot.parameter for slot in self.flat.slots], {"lr": method.learning_rate}
-        )
+        super().__init__([slot.parameter for slot in self.flat.slots], {"lr": method.learning_rate})
         # Lightning and LR schedulers look at param_groups alone; all state is in flat vectors.
         self._vectors: dict[str, Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep everything in copies and pickles (torch's own keeps ``param_groups`` and state)."""
+        return dict(self.__dict__)
 
     @property
     def likelihood_weight(self) -> float:
@@ -369,6 +376,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
 
     def _evaluate(self, closure: Closure) -> Tensor:
         """Call the closure at the weights in place; the gradient is then in the flat buffer."""
+        # Inside an enclosing autocast the casts of earlier weights would be used again.
+        torch.clear_autocast_cache()
         with torch.enable_grad():
             loss = closure()
         self.gradient_evaluations += 1

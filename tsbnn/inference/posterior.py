@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from tsbnn.inference.flat import weights_at
 
 
-def normal(
-    shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw standard normals of ``like``'s dtype and device from a generator of any device.
 
     A CPU generator gives the same numbers wherever the weights lie.
@@ -177,9 +175,7 @@ class PointMass(Posterior):
         return cls(torch.zeros(num_weights))
 
 
-FAMILIES: dict[str, type[Posterior]] = {
-    cls.family: cls for cls in (MeanFieldGaussian, PointMass)
-}
+FAMILIES: dict[str, type[Posterior]] = {cls.family: cls for cls in (MeanFieldGaussian, PointMass)}
 
 
 def posterior_from_config(config: Mapping[str, Any]) -> Posterior:

@@ -6,7 +6,7 @@ of a module and gives a :class:`ResolvedPrior`, which adds the exact prior terms
 .. math:: \nabla \log p(\theta) = -\frac{\theta - m_0}{s_0^2}, \qquad
           -\nabla^2 \log p(\theta) = \frac{1}{s_0^2}
 
-to flat vectors. One float stands for a whole parameter, so a prior costs no weight-sized memory
+to flat vectors. One number stands for a whole parameter, so a prior costs no weight-sized memory
 (except :class:`CentredPrior`, which is one weight-sized vector of means and one of precisions).
 """
 
@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.flat import Slot
+from tsbnn.inference.flat import Slot, slots
+from tsbnn.inference.posterior import Posterior
 
 
 def _positive(name: str, value: float) -> None:
@@ -45,9 +46,9 @@ class Prior:
         """Describe the prior in JSON terms: its name and settings."""
         return {"name": self.name, "settings": dict(vars(self))}
 
-    def resolve(self, slots: list[Slot], like: Tensor) -> ResolvedPrior:
+    def resolve(self, places: list[Slot], like: Tensor) -> ResolvedPrior:
         """Apply the rule to parameters; ``like`` gives dtype and device."""
-        return ResolvedPrior([self.moments(slot) for slot in slots], slots, like)
+        return ResolvedPrior([self.moments(slot) for slot in places], places, like)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,33 @@ class CentredPrior(Prior):
         if not bool(((scale > 0) & torch.isfinite(scale)).all()):
             raise ValueError("every scale of a CentredPrior must be positive and finite")
 
+    @classmethod
+    def from_posterior(
+        cls, posterior: Posterior, module: nn.Module, fallback: Prior
+    ) -> CentredPrior:
+        """Make yesterday's posterior today's prior.
+
+        Parameters
+        ----------
+        posterior
+            A posterior over the weights of ``module``.
+        module
+            The module, for the kinds of its layers.
+        fallback
+            Gives the moments of weights without a spread (deterministic parameters, a point
+            mass), which say nothing about how far they may move.
+        """
+        places = slots(module)
+        mean, variance = posterior.mean.detach().clone(), posterior.variance.detach()
+        scale = variance.sqrt()
+        for slot in places:
+            fallback_mean, fallback_scale = fallback.moments(slot)
+            part = slice(slot.offset, slot.offset + slot.size)
+            none = variance[part] == 0
+            mean[part] = torch.where(none, torch.as_tensor(fallback_mean).to(mean), mean[part])
+            scale[part] = torch.where(none, torch.as_tensor(fallback_scale).to(mean), scale[part])
+        return cls(mean, scale)
+
     def moments(self, slot: Slot) -> tuple[float | Tensor, float | Tensor]:
         """Cut the parameter's part out of the vectors."""
         return self._part("mean", slot), self._part("scale", slot)
@@ -165,11 +193,10 @@ class PatternPrior(Prior):
                 return prior.moments(slot)
         return self.default.moments(slot)
 
-    def resolve(self, slots: list[Slot], like: Tensor) -> ResolvedPrior:
+    def resolve(self, places: list[Slot], like: Tensor) -> ResolvedPrior:
         """Apply the rule; every pattern must match some parameter."""
-        for pattern in self.overrides:
-            match_names([pattern], slots)
-        return super().resolve(slots, like)
+        match_names(list(self.overrides), places)
+        return super().resolve(places, like)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the default and the overrides."""
@@ -206,7 +233,7 @@ def prior_from_dict(description: Mapping[str, Any]) -> Prior:
         raise ValueError(f"prior {name!r} cannot be built from {settings}: {error}") from error
 
 
-def match_names(patterns: list[str], slots: list[Slot]) -> list[bool]:
+def match_names(patterns: list[str], places: list[Slot]) -> list[bool]:
     """Say for each parameter whether one of the shell-style ``patterns`` matches its name.
 
     Raises
@@ -215,20 +242,20 @@ def match_names(patterns: list[str], slots: list[Slot]) -> list[bool]:
         If a pattern matches no parameter; the message lists the names.
     """
     for pattern in patterns:
-        if not any(fnmatchcase(slot.name, pattern) for slot in slots):
-            names = ", ".join(slot.name for slot in slots)
+        if not any(fnmatchcase(slot.name, pattern) for slot in places):
+            names = ", ".join(slot.name for slot in places)
             raise ValueError(f"pattern {pattern!r} matches no trainable parameter of: {names}")
-    return [any(fnmatchcase(slot.name, pattern) for pattern in patterns) for slot in slots]
+    return [any(fnmatchcase(slot.name, pattern) for pattern in patterns) for slot in places]
 
 
 class ResolvedPrior:
-    """Prior means and precisions of every weight of one module, one float a parameter if possible.
+    """Prior means and precisions of every weight of one module, one number a parameter if possible.
 
     Parameters
     ----------
     moments
         Mean and standard deviation for each parameter: floats or vectors (``slot.size``).
-    slots
+    places
         The parameters.
     like
         A tensor of the weights' dtype and device.
@@ -237,83 +264,50 @@ class ResolvedPrior:
     def __init__(
         self,
         moments: list[tuple[float | Tensor, float | Tensor]],
-        slots: list[Slot],
+        places: list[Slot],
         like: Tensor,
     ) -> None:
-        self.slots = slots
-        self.sizes = [slot.size for slot in slots]
-        self.means: list[float] | Tensor
-        self.precisions: list[float] | Tensor
-        if any(isinstance(value, Tensor) for pair in moments for value in pair):
-            self.means = self._vector([mean for mean, _ in moments], like)
-            self.precisions = self._vector([scale for _, scale in moments], like).pow(-2)
-        else:
-            self.means = [float(mean) for mean, _ in moments]
-            self.precisions = [float(scale) ** -2 for _, scale in moments]
-
-    def _vector(self, values: list[float | Tensor], like: Tensor) -> Tensor:
-        parts = []
-        for value, size in zip(values, self.sizes, strict=True):
-            part = torch.as_tensor(value, dtype=like.dtype, device=like.device)
-            parts.append(part.expand(size))
-        return torch.cat(parts)
+        self.sizes = [slot.size for slot in places]
+        # Each a 0-dim tensor or a vector (slot.size): both broadcast to the parameter.
+        self.means = [torch.as_tensor(mean).to(like) for mean, _ in moments]
+        self.precisions = [torch.as_tensor(scale).to(like).pow(-2) for _, scale in moments]
+        self._centred = [bool(mean.any()) for mean in self.means]
 
     def to(self, like: Tensor) -> None:
-        """Move the vectors, if there are any, to the dtype and device of ``like``."""
-        if isinstance(self.means, Tensor) and isinstance(self.precisions, Tensor):
-            self.means, self.precisions = self.means.to(like), self.precisions.to(like)
-
-    def _split(self, vector: Tensor) -> list[Tensor]:
-        return list(vector.split(self.sizes))
+        """Follow the weights to the dtype and device of ``like``."""
+        self.means = [mean.to(like) for mean in self.means]
+        self.precisions = [precision.to(like) for precision in self.precisions]
 
     def add_gradient_(self, gradient: Tensor, weights: Tensor, factor: float) -> None:
         r"""Add ``factor`` times :math:`-\nabla \log p = (\theta - m_0)/s_0^2` to ``gradient``.
 
         All vectors are ``num_weights`` long.
         """
-        if isinstance(self.precisions, Tensor):
-            pull = (weights - self.means).mul_(self.precisions)
-            gradient.add_(pull, alpha=factor)
-            return
-        for part, weight, mean, precision in zip(
-            self._split(gradient), self._split(weights), self.means, self.precisions, strict=True
-        ):
-            part.add_(weight, alpha=factor * precision)
-            if mean:
-                part.sub_(factor * precision * mean)
+        self.add_precision_(gradient, factor, times=weights)
+        parts = zip(
+            torch.split(gradient, self.sizes),
+            self.means,
+            self.precisions,
+            self._centred,
+            strict=True,
+        )
+        for part, mean, precision, centred in parts:
+            if centred:
+                part.addcmul_(mean, precision, value=-factor)
 
     def add_precision_(self, vector: Tensor, factor: float, times: Tensor | None = None) -> None:
         """Add ``factor * precision * times`` to ``vector``; ``times`` is one where not given."""
-        if isinstance(self.precisions, Tensor):
-            if times is None:
-                vector.add_(self.precisions, alpha=factor)
-            else:
-                vector.addcmul_(times, self.precisions, value=factor)
-            return
+        parts = torch.split(vector, self.sizes)
         if times is None:
-            torch._foreach_add_(self._split(vector), [factor * p for p in self.precisions])
+            for part, precision in zip(parts, self.precisions, strict=True):
+                part.add_(precision, alpha=factor)
             return
-        for part, weight, precision in zip(
-            self._split(vector), self._split(times), self.precisions, strict=True
+        for part, precision, weight in zip(
+            parts, self.precisions, torch.split(times, self.sizes), strict=True
         ):
-            part.add_(weight, alpha=factor * precision)
+            part.addcmul_(weight, precision, value=factor)
 
     def multiply_by_scale_(self, vector: Tensor) -> None:
         """Multiply ``vector`` (``num_weights``) by the prior standard deviations in place."""
-        if isinstance(self.precisions, Tensor):
-            vector.mul_(self.precisions.rsqrt())
-        else:
-            torch._foreach_mul_(self._split(vector), [p**-0.5 for p in self.precisions])
-
-    def negative_log_density(self, weights: Tensor) -> Tensor:
-        r"""Return :math:`-\log p(\theta)` in nats as a 0-dim tensor."""
-        total = torch.zeros((), dtype=weights.dtype, device=weights.device)
-        if isinstance(self.precisions, Tensor):
-            squares = (weights - self.means).square() * self.precisions
-            return 0.5 * (squares - self.precisions.log() + math.log(2 * math.pi)).sum()
-        for part, mean, precision in zip(
-            self._split(weights), self.means, self.precisions, strict=True
-        ):
-            constant = part.numel() * 0.5 * math.log(2 * math.pi / precision)
-            total = total + 0.5 * precision * (part - mean).square().sum() + constant
-        return total
+        for part, precision in zip(torch.split(vector, self.sizes), self.precisions, strict=True):
+            part.mul_(precision.rsqrt())

@@ -1,0 +1,196 @@
+"""Score-based proximal VI: the closed form, known posteriors, and what it costs in memory."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from tests.inference.scenarios import (
+    Weights,
+    correlated_gaussian,
+    infer,
+    linear_regression,
+    mean_errors,
+    sd_ratios,
+)
+from tsbnn.inference import IsotropicPrior, ProximalScoreVI
+
+STANDARD = IsotropicPrior(1.0)
+
+
+@pytest.mark.parametrize("strength", [0.5, 20.0, 5000.0])
+@pytest.mark.parametrize("ratio", [-400.0, -1.0, 0.0, 0.5, 1.0, 3.0, 800.0])
+def test_the_closed_form_minimises_the_proximal_objective(ratio: float, strength: float) -> None:
+    # Per weight, in units of the frozen variance: (rho - r)^2 + KL(q_t || q) / alpha.
+    def objective(log_rho: float) -> float:
+        rho = np.exp(log_rho)
+        return (rho - ratio) ** 2 + 4 * strength * 0.5 * (rho - 1 - log_rho)
+
+    best = minimize_scalar(objective, bounds=(-15, 15), method="bounded", options={"xatol": 1e-10})
+
+    method = ProximalScoreVI(prior=IsotropicPrior(1e6), initial_strength=strength, averaging=0.0)
+    optimizer = method.optimizer(Weights(3, torch.float64), num_observations=10)
+    optimizer.steps = optimizer.probe_steps
+    optimizer._vectors["noise"].zero_()
+    optimizer.posterior.precision.fill_(2.0)
+    optimizer._update_precision(
+        torch.full((3,), ratio, dtype=torch.float64), torch.full((3,), 0.5, dtype=torch.float64)
+    )
+    expected = torch.full((3,), 2.0 * np.exp(best.x), dtype=torch.float64)
+    torch.testing.assert_close(optimizer.posterior.precision, expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_regression_with_minibatch_noise(seed: int) -> None:
+    target = linear_regression(20, 10_000, seed)
+    optimizer = infer(target, ProximalScoreVI(prior=STANDARD), 5_000, seed)
+    assert float((sd_ratios(optimizer, target) - 1).abs().max()) < 0.10
+    assert float(mean_errors(optimizer, target).mean()) < 0.6
+
+
+def test_a_hundred_thousand_observations() -> None:
+    target = linear_regression(20, 100_000, 0)
+    optimizer = infer(target, ProximalScoreVI(prior=STANDARD), 5_000)
+    assert float((sd_ratios(optimizer, target) - 1).abs().max()) < 0.10
+    assert float(mean_errors(optimizer, target).mean()) < 1.5
+
+
+def test_temperature_four_doubles_the_sds() -> None:
+    target = correlated_gaussian(20, 100.0, 0)
+    cold = infer(target, ProximalScoreVI(prior=STANDARD), 5_000)
+    warm = infer(target, ProximalScoreVI(prior=STANDARD, temperature=4.0), 5_000)
+    ratio = (warm.posterior.variance / cold.posterior.variance).sqrt()
+    torch.testing.assert_close(ratio, torch.full((20,), 2.0), rtol=1e-3, atol=0)
+    assert float((sd_ratios(cold, target) - 1).abs().max()) < 0.06
+    assert float((sd_ratios(cold, target) - 1).abs().mean()) < 0.03
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"metric": "variance", "learning_rate": 0.02},
+        {"trust_region": 1.0},
+        {"averaging": 0.0, "initial_strength": 300.0},
+    ],
+    ids=str,
+)
+def test_the_other_settings_reach_the_same_posterior(settings: dict[str, Any]) -> None:
+    target = linear_regression(20, 10_000, 2)
+    optimizer = infer(target, ProximalScoreVI(prior=STANDARD, **settings), 4_000)
+    assert float((sd_ratios(optimizer, target) - 1).abs().mean()) < 0.06
+    assert float(mean_errors(optimizer, target).mean()) < 0.8
+
+
+def test_single_draws_are_unbiased_but_slow() -> None:
+    target = linear_regression(5, 2_000, 0)
+    method = ProximalScoreVI(prior=STANDARD, antithetic=False)
+    optimizer = infer(target, method, 8_000)
+    assert optimizer.gradient_evaluations == 8_000
+    assert float((sd_ratios(optimizer, target) - 1).abs().mean()) < 0.25
+
+
+def test_the_trust_region_bounds_every_move() -> None:
+    target = linear_regression(10, 5_000, 0)
+    method = ProximalScoreVI(prior=STANDARD, trust_region=1.0, learning_rate=0.5)
+    module = Weights(10)
+    optimizer = method.optimizer(module, num_observations=5_000, total_steps=100)
+    largest = 0.0
+    for loss in target.losses(100):
+
+        def closure(loss=loss) -> Tensor:
+            optimizer.zero_grad()
+            value = loss(module.weights)
+            value.backward()
+            return value
+
+        before = optimizer.posterior.mean.clone()
+        probing = optimizer.probing
+        optimizer.step(closure)
+        if not probing:
+            # The limit is one sd of the updated posterior.
+            move = (optimizer.posterior.mean - before).abs() / optimizer.posterior.variance.sqrt()
+            largest = max(largest, float(move.max()))
+    assert 0.5 < largest <= 1.0 + 1e-4
+
+
+def test_the_strength_of_a_tensor_follows_its_noise() -> None:
+    small = infer(linear_regression(20, 10_000, 0), ProximalScoreVI(prior=STANDARD), 300)
+    large = infer(linear_regression(1_000, 10_000, 0), ProximalScoreVI(prior=STANDARD), 300)
+    noise = [float(optimizer._vectors["noise"][0]) for optimizer in (small, large)]
+    assert noise[1] > 3 * noise[0]
+    margin = ProximalScoreVI().noise_margin
+    assert float(large.strength[0]) > 0.8 * margin * noise[1]
+
+
+def test_unobserved_weights_keep_their_prior() -> None:
+    module = Weights(4)
+    method = ProximalScoreVI(prior=IsotropicPrior(0.3))
+    optimizer = method.optimizer(module, num_observations=1_000, total_steps=500)
+    for _ in range(500):
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = 0.5 * module.weights[:2].square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+    sds = optimizer.posterior.variance.sqrt()
+    torch.testing.assert_close(sds[2:], torch.full((2,), 0.3))
+    assert float(sds[:2].max()) < 0.05
+
+
+class Storages(TorchDispatchMode):
+    """Counts storages of at least a given size that live at the same time."""
+
+    def __init__(self, num_bytes: int) -> None:
+        super().__init__()
+        self.num_bytes, self.alive, self.peak = num_bytes, set(), 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        known = {
+            leaf.untyped_storage().data_ptr()
+            for leaf in tree_leaves((args, kwargs))
+            if isinstance(leaf, Tensor)
+        }
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if not isinstance(leaf, Tensor):
+                continue
+            storage = leaf.untyped_storage()
+            key = storage.data_ptr()
+            if storage.nbytes() >= self.num_bytes and key not in known and key not in self.alive:
+                self.alive.add(key)
+                weakref.finalize(storage, self.alive.discard, key)
+        self.peak = max(self.peak, len(self.alive))
+        return result
+
+
+def test_memory_is_four_vectors_kept_and_two_passing() -> None:
+    size = 10_000
+    module = Weights(size)
+    optimizer = ProximalScoreVI(probe_steps=1).optimizer(module, num_observations=100)
+
+    def closure() -> Tensor:
+        # The gradient is written in place: the module itself allocates nothing of this size.
+        optimizer.flat.gradient.copy_(module.weights.detach())
+        return torch.zeros(())
+
+    kept = {
+        tensor.untyped_storage().data_ptr()
+        for tensor in [*optimizer.posterior.buffers(), *optimizer._vectors.values()]
+        if tensor.numel() >= size
+    }
+    assert len(kept) == 4
+    for _ in range(3):
+        with Storages(size * 4) as storages:
+            optimizer.step(closure)
+        assert storages.peak == 2
