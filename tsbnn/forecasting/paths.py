@@ -1,4 +1,4 @@
-"""Sample paths of a network at the weights it has now, and their moments where there is a formula."""
+"""Sample paths of a network at its present weights, and their moments where there is a formula."""
 
 from __future__ import annotations
 

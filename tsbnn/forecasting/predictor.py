@@ -176,6 +176,19 @@ class BayesianPredictor(PyTorchPredictor):
         on_cpu = {name: value.detach().cpu().clone() for name, value in state.items()}
         torch.save(on_cpu, Path(path) / "prediction-net-state.pt")
 
+    @classmethod
+    def deserialize(
+        cls, path: Path, device: str | torch.device | None = None
+    ) -> "BayesianPredictor":
+        """Read what :meth:`serialize` wrote; building the network leaves random state alone.
+
+        GluonTS's format names classes to import: read it from sources you trust, and see
+        :func:`tsbnn.load` for those you do not.
+        """
+        with RandomStream(0).active():
+            predictor: BayesianPredictor = super().deserialize(Path(path), device)
+        return predictor
+
 
 def _stacked(moments: list[Tensor | None]) -> np.ndarray | None:
     """Stack the draws' moments to ``batch x num_draws x time``, if every draw has them."""

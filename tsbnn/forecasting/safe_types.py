@@ -63,7 +63,7 @@ def check_types(description: Any, trusted: Collection[str] = ()) -> None:
     Parameters
     ----------
     description
-        What :func:`gluonts.core.serde.encode` gave, or JSON gave back.
+        What :func:`gluonts.core.serde.encode` gave, after a way through JSON.
     trusted
         Further packages that the caller vouches for.
 
@@ -77,20 +77,12 @@ def check_types(description: Any, trusted: Collection[str] = ()) -> None:
             check_types(value, trusted)
     elif isinstance(description, dict):
         if "__kind__" in description:
-            _check(
-                str(
-                    description["__kind__"].value
-                    if hasattr(description["__kind__"], "value")
-                    else description["__kind__"]
-                ),
-                description.get("class"),
-                trusted,
-            )
+            _check(description["__kind__"], description.get("class"), trusted)
         for value in description.values():
             check_types(value, trusted)
 
 
-def _check(kind: str, name: Any, trusted: Collection[str]) -> None:
+def _check(kind: Any, name: Any, trusted: Collection[str]) -> None:
     allowed = isinstance(name, str) and (
         (
             kind == "instance"

@@ -1,4 +1,4 @@
-"""Which of a GluonTS estimator's training settings hold under Bayesian training, and the refusals."""
+"""Which of an estimator's training settings hold under Bayesian training, and which are refused."""
 
 from __future__ import annotations
 

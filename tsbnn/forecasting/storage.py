@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tsbnn import __version__
 from tsbnn.forecasting.predictor import BayesianPredictor
+from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.forecasting.safe_types import UnsafeTypeError, check_types
 
 FORMAT = "tsbnn-predictor"
@@ -66,7 +67,7 @@ def save(predictor: BayesianPredictor, path: str | os.PathLike[str]) -> None:
     # Parameters may be views of one buffer, which safetensors refuses.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     weights = safetensors.torch.save(tensors)
-    description = encode(predictor)
+    description = json.loads(json.dumps(encode(predictor)))
     summary = description["kwargs"].pop("training_summary", None)
     try:
         check_types(description)
@@ -149,7 +150,9 @@ def load(
         "device": "cpu",
     }
     try:
-        predictor = decode(description)
+        # Building a network draws its initial weights.
+        with RandomStream(0).active():
+            predictor = decode(description)
     except Exception as error:
         raise ModelFormatError(
             f"{folder / MANIFEST} describes a model that cannot be built "
