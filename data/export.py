@@ -81,10 +81,13 @@ def long(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+SETS = (seattle_weather, co2, elnino, us_macro)
+
+
 def main() -> None:
     """Write all files and print their sha256."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    for make in (seattle_weather, co2, elnino, us_macro):
+    for make in SETS:
         path = folder / f"{make.__name__}.csv"
         make().to_csv(path, index=False, lineterminator="\n")
         print(hashlib.sha256(path.read_bytes()).hexdigest(), path.name)

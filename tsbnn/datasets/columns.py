@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from tsbnn.datasets.errors import ColumnError, EmptyFrameError, FrameError, ItemIdError
 from tsbnn.datasets.rows import others, show
 
-_WIDE = (
-    ". A frame with one column per series becomes long with df.melt(id_vars=['timestamp'], "
-    "var_name='item_id', value_name='target')"
-)
+_HINTS = {
+    "timestamp": ". Name the column of dates in timestamp=..., or make dates the index.",
+    "target": ". A frame with one column per series becomes long with "
+    "df.melt(id_vars=['timestamp'], "
+    "var_name='item_id', value_name='target')",
+}
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -71,7 +73,7 @@ def take(df: pd.DataFrame, name: Hashable, role: str, argument: str = "df") -> p
         + (f"; did you mean {close[0]!r}?" if close else ".")
         + f" Its columns: {_list(list(df.columns))}"
         + (f"; its index: {_list(levels)}" if levels else "")
-        + (_WIDE if role == "target" else ""),
+        + _HINTS.get(role, ""),
         column=name,
     )
 
@@ -174,7 +176,10 @@ def read_numbers(
             + (
                 f"pd.to_numeric(df[{show(values.name)}], errors='coerce') reads numbers from text "
                 "and makes the rest missing"
-                if text and role == "target"
+                if text and role == "target" and "," not in found
+                else "where commas are decimal or thousands marks, pd.read_csv(..., decimal=',') or "
+                "thousands=',' reads them"
+                if text and "," in found
                 else "encode text as numbers, for instance with pd.get_dummies"
                 if text
                 else "convert the column to float first"

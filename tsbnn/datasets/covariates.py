@@ -53,9 +53,9 @@ def check_follows(rows: Rows, num_past: int) -> None:
     early = np.flatnonzero(future[:-1] & ~future[1:] & (np.diff(rows.series) == 0))
     if not len(early):
         return
-    row = int(early[0])
-    stop = int(rows.stops[rows.series[row]])
-    begin = int(rows.starts[rows.series[row]])
+    series = rows.series[early[0]]
+    begin, stop = int(rows.starts[series]), int(rows.stops[series])
+    row = begin + int(np.flatnonzero(future[begin:stop])[0])
     last = begin + int(np.flatnonzero(~future[begin:stop])[-1])
     raise FutureCovariateError(
         f"future, {rows.place(row)}: the timestamp {show(rows.stamp(row))} lies before the "

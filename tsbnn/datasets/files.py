@@ -105,7 +105,8 @@ def _downloads(files: Sequence[DataFile]) -> str:
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a table from a CSV file (.csv, .tsv, .txt, also compressed) or a Parquet file.
 
-    Columns in a CSV file are separated by commas, semicolons or tabs, as its first line shows.
+    Columns in a CSV file are separated by commas, semicolons or tabs, as its first line shows;
+    where they are not commas, numbers such as 1,5 have a decimal comma.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
         header = pd.read_csv(
             path, header=None, nrows=1, sep="\x00", quoting=csv.QUOTE_NONE, dtype=str
         )
-        frame = pd.read_csv(path, sep=_separator(str(header.iat[0, 0])))
+        frame = _read_csv(path, _separator(str(header.iat[0, 0])))
     except pd.errors.EmptyDataError:
         raise FrameFileError(f"{path} is empty; its first line must name the columns") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
@@ -159,6 +160,15 @@ _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 def _separator(header: str) -> str:
     return max((",", ";", "\t"), key=header.count)
+
+
+def _read_csv(path: Path, separator: str) -> pd.DataFrame:
+    frame = pd.read_csv(path, sep=separator)
+    if separator == ",":
+        return frame
+    with_commas = pd.read_csv(path, sep=separator, decimal=",")
+    numbers = [len(table.select_dtypes("number").columns) for table in (frame, with_commas)]
+    return with_commas if numbers[1] > numbers[0] else frame
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -1,0 +1,228 @@
+"""Known covariates: through the horizon, never missing; static features: codes that stay."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsbnn.datasets import (
+    CovariateError,
+    DuplicateTimestampError,
+    FutureCovariateError,
+    StaticFeatureError,
+    from_frame,
+)
+
+
+def shops(length: int = 6) -> pd.DataFrame:
+    days = pd.date_range("2024-01-01", periods=length)
+    return pd.DataFrame(
+        {
+            "item_id": ["b"] * length + ["a"] * length,
+            "timestamp": [*days, *days],
+            "target": np.arange(2.0 * length),
+            "price": np.arange(2.0 * length) + 100,
+            "promo": [False, True] * length,
+        }
+    )
+
+
+def later(steps: int, length: int = 6) -> pd.DataFrame:
+    days = pd.date_range("2024-01-01", periods=length + steps)[length:]
+    return pd.DataFrame(
+        {
+            "item_id": ["a"] * steps + ["b"] * steps,
+            "timestamp": [*days, *days],
+            "price": np.arange(2.0 * steps) + 200,
+            "promo": True,
+        }
+    )
+
+
+def build(frame: pd.DataFrame, **arguments: Any) -> Any:
+    return from_frame(frame, item_id="item_id", known_covariates=["price", "promo"], **arguments)
+
+
+def test_a_training_frame_ends_with_its_target() -> None:
+    a, b = build(shops())
+    np.testing.assert_array_equal(
+        b["feat_dynamic_real"], [[100, 101, 102, 103, 104, 105], [0, 1, 0, 1, 0, 1]]
+    )
+    assert a["feat_dynamic_real"].dtype == np.float32
+    assert a["feat_dynamic_real"].shape == (2, 6)
+
+
+def test_future_frame_and_trailing_rows_are_the_same() -> None:
+    by_frame = build(shops(), future=later(3), prediction_length=3)
+    by_rows = build(pd.concat([shops(), later(3)]).sample(frac=1.0, random_state=1))
+    for one, two in zip(by_frame, by_rows, strict=True):
+        assert one["item_id"] == two["item_id"]
+        np.testing.assert_array_equal(one["target"], two["target"])
+        np.testing.assert_array_equal(one["feat_dynamic_real"], two["feat_dynamic_real"])
+    assert by_frame[0]["feat_dynamic_real"][0, -3:].tolist() == [200.0, 201.0, 202.0]
+    assert by_frame.lengths.tolist() == [6, 6]
+    assert by_frame.horizons.tolist() == [3, 3]
+    assert by_frame.training.horizons.tolist() == [0, 0]
+    assert by_frame.training[0]["feat_dynamic_real"].shape == (2, 6)
+
+
+def test_longer_futures_are_cut_to_the_prediction_length() -> None:
+    dataset = build(shops(), future=later(5), prediction_length=2)
+    assert dataset[1]["feat_dynamic_real"].shape == (2, 8)
+
+
+def test_missing_targets_before_the_horizon_stay_unobserved() -> None:
+    frame = pd.concat([shops(), later(2)])
+    frame.loc[frame["timestamp"] == "2024-01-06", "target"] = np.nan
+    dataset = build(frame, prediction_length=2)
+    assert dataset.lengths.tolist() == [6, 6]
+    assert np.isnan(dataset[0]["target"][-1])
+    assert build(frame).lengths.tolist() == [5, 5]
+    kept = build(frame[frame["timestamp"] < "2024-01-07"], future=later(2), prediction_length=2)
+    assert kept.lengths.tolist() == [6, 6]
+
+
+def test_a_short_future_names_the_series_and_the_end_it_needs() -> None:
+    future = later(3).iloc[:-1]
+    with pytest.raises(FutureCovariateError, match=r"series 'b'.* 2 steps.* 2024-01-09") as caught:
+        build(shops(), future=future, prediction_length=3)
+    assert (caught.value.series, caught.value.value) == ("b", 2)
+
+
+def test_future_rows_must_be_of_known_series() -> None:
+    with pytest.raises(FutureCovariateError, match=r"future, row 0.* no series 'c'") as caught:
+        build(shops(), future=later(2).assign(item_id="c"))
+    assert (caught.value.series, caught.value.row) == ("c", 0)
+
+
+def test_future_rows_must_follow() -> None:
+    early = later(2).assign(timestamp=pd.Timestamp("2023-12-01"))
+    early["timestamp"] += pd.to_timedelta([0, 1, 0, 1], "D")
+    with pytest.raises(FutureCovariateError, match=r"2023-12-01 .*last row in df, 2024-01-06"):
+        build(shops(), future=early)
+    again = later(2).assign(timestamp=lambda f: f["timestamp"] - pd.Timedelta(days=1))
+    with pytest.raises(DuplicateTimestampError, match="2024-01-06"):
+        build(shops(), future=again)
+
+
+def test_a_gap_before_the_future_is_missing() -> None:
+    future = later(3)
+    future = future[future["timestamp"] != pd.Timestamp("2024-01-07")]
+    with pytest.raises(CovariateError, match=r"series 'a', column 'price', 2024-01-07"):
+        build(shops(), future=future, prediction_length=2)
+
+
+def test_fill_covariates_carries_values_on_within_each_series() -> None:
+    frame = shops().drop([2, 8])
+    frame.loc[[0, 6, 7], "price"] = np.nan
+    a, b = build(frame, fill_covariates=True)
+    assert b["feat_dynamic_real"][0].tolist() == [101, 101, 101, 103, 104, 105]
+    assert a["feat_dynamic_real"][0].tolist() == [109, 109, 109, 109, 110, 111]
+    assert np.isnan(a["target"][2])
+    with pytest.raises(CovariateError, match="no row of the series has one"):
+        build(
+            frame.assign(price=frame["price"].where(frame["item_id"] == "a")), fill_covariates=True
+        )
+
+
+def statics(**arguments: Any) -> Any:
+    frame = shops().assign(
+        town=["oslo"] * 6 + ["bergen"] * 6,
+        size=[3] * 6 + [5] * 6,
+        open=[True] * 6 + [False] * 6,
+        kind=pd.Categorical(["m"] * 6 + ["s"] * 6, categories=["s", "m", "l"]),
+    )
+    names = ["town", "size", "open", "kind"]
+    return from_frame(frame, item_id="item_id", static_features=names, **arguments)
+
+
+def test_static_features_by_type() -> None:
+    """Text and booleans in sorted order, categoricals in their own, numbers as they are."""
+    dataset = statics()
+    a, b = dataset
+    assert a["feat_static_cat"].tolist() == [0, 0, 0]
+    assert b["feat_static_cat"].tolist() == [1, 1, 1]
+    assert (a["feat_static_real"].tolist(), b["feat_static_real"].tolist()) == ([5.0], [3.0])
+    assert dataset.static_categories == {
+        "town": ("bergen", "oslo"),
+        "open": (False, True),
+        "kind": ("s", "m", "l"),
+    }
+    assert dataset.cardinality == [2, 2, 3]
+    assert (dataset.num_feat_static_cat, dataset.num_feat_static_real) == (3, 1)
+    assert dataset.static_reals == ("size",)
+
+
+def test_later_frames_get_the_same_codes() -> None:
+    known = statics().static_categories
+    frame = shops().iloc[:6].assign(town="oslo", open=True, kind="m")
+    later_frame = from_frame(
+        frame,
+        item_id="item_id",
+        static_features=["town", "open", "kind"],
+        static_categories=known,
+    )
+    assert later_frame[0]["feat_static_cat"].tolist() == [1, 1, 1]
+    assert later_frame.cardinality == [2, 2, 3]
+
+
+def test_numbers_can_be_categories() -> None:
+    frame = shops().assign(region=[7] * 6 + [3] * 6)
+    real = from_frame(frame, item_id="item_id", static_features="region")
+    assert real[0]["feat_static_real"].tolist() == [3.0]
+    codes = from_frame(
+        frame.astype({"region": "category"}), item_id="item_id", static_features="region"
+    )
+    assert codes[1]["feat_static_cat"].tolist() == [1]
+    assert codes.static_categories == {"region": (3, 7)}
+
+
+def test_the_item_id_can_be_a_static_feature() -> None:
+    dataset = from_frame(shops(), item_id="item_id", static_features="item_id")
+    assert [entry["feat_static_cat"].tolist() for entry in dataset] == [[0], [1]]
+
+
+def test_static_numbers_are_constant_and_finite() -> None:
+    frame = shops().assign(size=1.0)
+    frame.loc[3, "size"] = 2.0
+    with pytest.raises(StaticFeatureError, match=r"series 'b', row 3, .*2\.0 differs from 1\.0"):
+        from_frame(frame, item_id="item_id", static_features="size")
+    frame.loc[3, "size"] = np.inf
+    with pytest.raises(StaticFeatureError, match="infinite"):
+        from_frame(frame, item_id="item_id", static_features="size")
+
+
+def test_gluonts_trains_and_forecasts_with_every_feature() -> None:
+    """The training view trains a DeepAR, the dataset with its horizon is forecast."""
+    from gluonts.torch import DeepAREstimator
+
+    frame = pd.concat([shops(30), later(3, length=30)])
+    frame["town"] = np.where(frame["item_id"] == "a", "oslo", "bergen")
+    dataset = build(frame, static_features="town", prediction_length=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of GluonTS and Lightning
+        estimator = DeepAREstimator(
+            freq=dataset.freq,
+            prediction_length=3,
+            context_length=4,
+            lags_seq=[1, 2],
+            hidden_size=4,
+            batch_size=4,
+            num_feat_dynamic_real=dataset.num_feat_dynamic_real,
+            num_feat_static_cat=dataset.num_feat_static_cat,
+            cardinality=dataset.cardinality,
+        )
+        module = estimator.create_lightning_module()
+        transformation = estimator.create_transformation()
+        transformed = transformation.apply(dataset.training, is_train=True)
+        batch = next(iter(estimator.create_training_data_loader(transformed, module)))
+        assert np.isfinite(module.training_step(batch, 0).item())
+        predictor = estimator.create_predictor(transformation, module)
+        forecasts = list(predictor.predict(dataset, num_samples=5))
+    assert [forecast.item_id for forecast in forecasts] == ["a", "b"]
+    assert forecasts[0].samples.shape == (5, 3)
+    assert forecasts[0].start_date == pd.Period("2024-01-31", "D")
