@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -180,3 +181,20 @@ def test_importing_datasets_does_not_import_torch() -> None:
 
     code = "import sys, tsbnn.datasets; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_arrow_columns() -> None:
+    pytest.importorskip("pyarrow")
+    frame = pd.concat([daily(item=name, price=2.0) for name in "ba"], ignore_index=True)
+    frame.loc[2, "target"] = np.nan
+    arguments: dict[str, Any] = {
+        "item_id": "item",
+        "known_covariates": "price",
+        "static_features": "item",
+    }
+    plain = from_frame(frame, **arguments)
+    arrow = from_frame(frame.convert_dtypes(dtype_backend="pyarrow"), **arguments)
+    for one, two in zip(plain, arrow, strict=True):
+        assert one.keys() == two.keys()
+        for key in ("target", "feat_dynamic_real", "feat_static_cat"):
+            np.testing.assert_array_equal(one[key], two[key])

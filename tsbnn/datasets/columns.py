@@ -177,8 +177,8 @@ def read_numbers(
                 f"pd.to_numeric(df[{show(values.name)}], errors='coerce') reads numbers from text "
                 "and makes the rest missing"
                 if text and role == "target" and "," not in found
-                else "where commas are decimal or thousands marks, pd.read_csv(..., decimal=',') or "
-                "thousands=',' reads them"
+                else "where commas are decimal or thousands marks, pd.read_csv(..., decimal=',') "
+                "or thousands=',' reads them"
                 if text and "," in found
                 else "encode text as numbers, for instance with pd.get_dummies"
                 if text
