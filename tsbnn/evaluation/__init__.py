@@ -1,0 +1,65 @@
+"""Evaluation: scores and calibration on arrays, baselines, backtests that keep labels hidden."""
+
+from __future__ import annotations
+
+from tsbnn.evaluation.backtest import backtest
+from tsbnn.evaluation.baselines import gluonts_deepar
+from tsbnn.evaluation.calibration import (
+    Coverage,
+    PITDeviation,
+    central_interval,
+    coverage,
+    pit,
+    pit_deviation,
+    pit_histogram,
+    reliability_curve,
+)
+from tsbnn.evaluation.naive import SeasonalNaiveGaussian, SeasonalNaiveGaussianPredictor
+from tsbnn.evaluation.result import Backtest, BacktestError
+from tsbnn.evaluation.scores import (
+    crps,
+    crps_ensemble,
+    energy_score,
+    interval_score,
+    mase,
+    mean_wql,
+    nd,
+    normalised_crps,
+    quantile_loss,
+    rmse,
+    sample_quantile,
+    seasonal_error,
+)
+from tsbnn.evaluation.statistics import PairedDifference, paired_difference, paired_differences
+
+__all__ = [
+    "Backtest",
+    "BacktestError",
+    "Coverage",
+    "PITDeviation",
+    "PairedDifference",
+    "SeasonalNaiveGaussian",
+    "SeasonalNaiveGaussianPredictor",
+    "backtest",
+    "central_interval",
+    "coverage",
+    "crps",
+    "crps_ensemble",
+    "energy_score",
+    "gluonts_deepar",
+    "interval_score",
+    "mase",
+    "mean_wql",
+    "nd",
+    "normalised_crps",
+    "paired_difference",
+    "paired_differences",
+    "pit",
+    "pit_deviation",
+    "pit_histogram",
+    "quantile_loss",
+    "reliability_curve",
+    "rmse",
+    "sample_quantile",
+    "seasonal_error",
+]
