@@ -18,7 +18,7 @@ from torch import nn
 
 from tsbnn.forecasting import window_losses
 from tsbnn.forecasting.lightning_module import BayesianLightningModule
-from tsbnn.forecasting.likelihood import call_with, check_head, known_padding
+from tsbnn.forecasting.likelihood import call_with, check_head, check_network, known_padding
 from tsbnn.forecasting.random_state import RandomStream, generator
 from tsbnn.forecasting.settings import count_observed
 from tsbnn.inference import MAP, FanInPrior
@@ -168,6 +168,12 @@ def test_an_unknown_network_says_how_to_register_it() -> None:
 
     with pytest.raises(TypeError, match=r"Mine is not known.*window_losses\.register"):
         window_losses(Mine(1, 1), {})
+    wrapper = nn.Module()
+    with pytest.raises(TypeError, match="keeps no torch model"):
+        check_network(wrapper)
+    wrapper.model = Mine(1, 1)
+    with pytest.raises(TypeError, match="Mine is not known"):
+        check_network(wrapper)
 
 
 def test_heads_without_a_likelihood_are_refused(tiny) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from gluonts.dataset.common import ListDataset
 from gluonts.model.predictor import ParallelizedPredictor
+from gluonts.torch.distributions import NormalOutput
 
 from tsbnn.forecasting import BayesianEstimator
 from tsbnn.inference import weights_at
@@ -103,6 +104,22 @@ def test_prediction_runs_at_posterior_draws_and_leaves_the_mean(trained, series)
         wide = next(iter(predictor.predict(series)))
     assert (narrow.draw_mean.std(axis=0) < 1e-5 * abs(narrow.mean)).all()
     assert (wide.draw_mean.std(axis=0) > 1e-3).all()
+
+
+def test_no_spread_of_weights_shows_as_no_epistemic_variance(tiny) -> None:
+    """20 draws of 5 autoregressive paths over 1,200 steps; the truth is a share of 0."""
+    rng = np.random.default_rng(5)
+    data = ListDataset(
+        [{"start": "2021-01-01", "target": 10 + rng.normal(size=20)} for _ in range(300)], freq="h"
+    )
+    wrapped = tiny("deepar", distr_output=NormalOutput(), batch_size=100)
+    predictor = BayesianEstimator(wrapped, num_draws=20, num_samples=100).train(data)
+    predictor.posterior.precision.fill_(1e30)
+    forecasts = list(predictor.predict(data))
+    epistemic = np.concatenate([forecast.epistemic_variance for forecast in forecasts])
+    total = np.concatenate([forecast.total_std**2 for forecast in forecasts])
+    assert len(total) >= 1000
+    assert abs(epistemic.mean() / total.mean()) < 0.01
 
 
 def test_a_point_posterior_predicts_at_once(tiny, series) -> None:

@@ -89,6 +89,9 @@ def test_checkpoints_are_kept_only_where_a_folder_is_named(tiny, tmp_path) -> No
     (kept,) = trainer_settings(named, MAP(), tmp_path)["callbacks"]
     assert isinstance(kept, ModelCheckpoint)
     assert kept.dirpath == str(tmp_path / "mine" / "checkpoints")
+    homeless = tiny("deepar", trainer_kwargs={"callbacks": [ModelCheckpoint()]})
+    with pytest.warns(UserWarning, match="give it a dirpath"):
+        trainer_settings(homeless, MAP(), tmp_path)
 
 
 @pytest.mark.parametrize(

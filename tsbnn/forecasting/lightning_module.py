@@ -13,10 +13,13 @@ mean makes the average of the minibatch scores the gradient of the sum over all 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from tsbnn.forecasting.likelihood import Batch, known_padding, window_losses
@@ -26,8 +29,7 @@ from tsbnn.inference import BayesianOptimizer, InferenceMethod
 class BayesianLightningModule(pl.LightningModule):
     """Trains the posterior of a network with any inference method.
 
-    ``train_loss`` and ``val_loss`` are logged once an epoch, in nats per observed point.
-    Validation runs at the posterior mean; the posterior with the lowest ``val_loss`` is kept.
+    ``train_loss`` is logged once an epoch, in nats per observed point.
 
     Parameters
     ----------
@@ -60,27 +62,29 @@ class BayesianLightningModule(pl.LightningModule):
         self.num_observations = num_observations
         self.total_steps = total_steps
         self.generator = generator
-        self.bayesian_optimizer: BayesianOptimizer | None = None
         self.train_loss: float | None = None
-        self.best_val_loss: float | None = None
-        self.best_step: int | None = None
-        self._best_posterior: dict[str, Tensor] | None = None
-        self._validated_step: int | None = None
+        self._optimizer: BayesianOptimizer | None = None
         self._is_new_batch = True
+        self._epoch: list[Tensor] = []
         self.register_buffer("expected_points", torch.zeros(()))
         self.register_buffer("batches_seen", torch.zeros(()))
-        self._epoch: list[Tensor] = []
-        self._validation: list[Tensor] = []
+
+    @property
+    def bayesian_optimizer(self) -> BayesianOptimizer:
+        """The optimizer that holds the posterior, once training has started."""
+        if self._optimizer is None:
+            raise ValueError("training has not started: call trainer.fit first")
+        return self._optimizer
 
     def configure_optimizers(self) -> BayesianOptimizer:
         """Let the inference method build its optimizer for the network, where it lies now."""
-        self.bayesian_optimizer = self.method.optimizer(
+        self._optimizer = self.method.optimizer(
             self.network,
             num_observations=self.num_observations,
             total_steps=self.total_steps,
             generator=self.generator,
         )
-        return self.bayesian_optimizer
+        return self._optimizer
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> dict[str, Any]:
         """Mark padding as unobserved, once for all evaluations of the batch."""
@@ -92,7 +96,7 @@ class BayesianLightningModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss at the weights in place, in nats per observed point, 0-dim."""
-        total, observed = (values.sum() for values in window_losses(self.network, batch))
+        total, observed = _sums(self.network, batch)
         if self._is_new_batch:
             self._is_new_batch = False
             self.batches_seen += 1
@@ -103,42 +107,65 @@ class BayesianLightningModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Log the mean loss of the epoch."""
         if self._epoch:
-            loss = _ratio(self._epoch)
-            self.train_loss, self._epoch = float(loss), []
+            loss, self._epoch = _ratio(self._epoch), []
+            self.train_loss = float(loss)
             self.log("train_loss", loss, prog_bar=True)
 
+    def finish(self) -> BayesianOptimizer:
+        """End training: leave the network at the posterior mean."""
+        self.bayesian_optimizer.finalize()
+        return self.bayesian_optimizer
+
+
+class ValidatedLightningModule(BayesianLightningModule):
+    """Validates at the posterior mean, and ends with the best posterior instead of the last.
+
+    ``val_loss`` is logged in nats per observed point. It must be computed on the same windows
+    every time: what is compared are posteriors, not lucky draws.
+    """
+
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    _best_posterior: dict[str, Tensor] | None = None
+    _validated_step: int | None = None
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the sums of one validation."""
+        self._validation: list[Tensor] = []
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add up the validation loss at the posterior mean."""
+        """Add up the validation loss; the network rests at the posterior mean."""
         self._validation = _add(self._validation, *_sums(self.network, batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss and keep the posterior if it is the best so far."""
-        if not self._validation:
+        if self._validation:
+            loss = _ratio(self._validation)
+            self.log("val_loss", loss, prog_bar=True)
+            if not self.trainer.sanity_checking:
+                self._compare(float(loss))
+
+    def validate_last(self, batches: Iterable[Batch]) -> None:
+        """Validate the last posterior too, if training stopped between two validations."""
+        self.bayesian_optimizer.finalize()
+        if self._validated_step == self.bayesian_optimizer.steps:
             return
-        loss, self._validation = _ratio(self._validation), []
-        self.log("val_loss", loss, prog_bar=True)
-        if not self.trainer.sanity_checking:
-            self._compare(float(loss))
+        self.network.eval()
+        device = next(self.network.parameters()).device
+        sums: list[Tensor] = []
+        with torch.no_grad():
+            for batch in batches:
+                moved = move_data_to_device(dict(batch), device)
+                sums = _add(sums, *_sums(self.network, known_padding(moved)))
+        if sums:
+            self._compare(float(_ratio(sums)))
 
-    def finish(self, validation_batches: Any = None) -> BayesianOptimizer:
-        """End training: the network is left at the mean of the best or, else, the last posterior.
-
-        Parameters
-        ----------
-        validation_batches
-            The validation loader, or None. The last posterior is validated if training stopped
-            between two validations.
-        """
-        optimizer = self.bayesian_optimizer
-        if optimizer is None:
-            raise ValueError("training has not started: call trainer.fit first")
-        optimizer.finalize()
-        if validation_batches is not None:
-            if self._validated_step != optimizer.steps:
-                self._compare(self._validation_loss(validation_batches))
-            if self._best_posterior is not None:
-                optimizer.posterior.load_state_dict(self._best_posterior)
-                optimizer.finalize()
+    def finish(self) -> BayesianOptimizer:
+        """End training: leave network and optimizer at the best posterior."""
+        optimizer = super().finish()
+        if self._best_posterior is not None:
+            optimizer.posterior.load_state_dict(self._best_posterior)
+            optimizer.finalize()
         return optimizer
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -157,25 +184,13 @@ class BayesianLightningModule(pl.LightningModule):
 
     def _compare(self, loss: float) -> None:
         optimizer = self.bayesian_optimizer
-        if optimizer is None:
-            return
         self._validated_step = optimizer.steps
         if self.best_val_loss is None or loss < self.best_val_loss:
-            self.best_val_loss, self.best_step = loss, optimizer.steps
             state = optimizer.posterior.state_dict()
             self._best_posterior = {name: value.clone() for name, value in state.items()}
-
-    @torch.no_grad()
-    def _validation_loss(self, batches: Any) -> float:
-        was_training = self.network.training
-        self.network.eval()
-        device = next(self.network.parameters()).device
-        sums: list[Tensor] = []
-        for batch in batches:
-            moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            sums = _add(sums, *_sums(self.network, known_padding(moved)))
-        self.network.train(was_training)
-        return float(_ratio(sums)) if sums else float("nan")
+            # Not a number is better than nothing, and anything is better than that.
+            self.best_val_loss = None if math.isnan(loss) else loss
+            self.best_step = optimizer.steps
 
 
 def _sums(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -89,7 +89,11 @@ def window_losses(network: nn.Module, batch: Batch) -> WindowLosses:
     TypeError
         For a network that is not registered.
     """
-    raise TypeError(
+    raise _unknown(network)
+
+
+def _unknown(network: object) -> TypeError:
+    return TypeError(
         f"{type(network).__module__}.{type(network).__qualname__} is not known as a network with a "
         "likelihood. Register it: @tsbnn.forecasting.window_losses.register(YourModel) on a "
         "function (network, batch) that returns WindowLosses(total, observed), the summed negative "
@@ -159,3 +163,24 @@ def check_head(owner: object, name: str) -> None:
             "observations by their variance and is no likelihood. "
             f"Pass distr_output={type(head).__name__}() with beta=0."
         )
+
+
+def check_network(lightning_module: nn.Module) -> nn.Module:
+    """Return the torch model inside a GluonTS Lightning module if it has a known likelihood.
+
+    Raises
+    ------
+    TypeError
+        If there is no ``model`` inside, or it is not registered with :func:`window_losses`.
+    ValueError
+        As :func:`check_head`.
+    """
+    network = getattr(lightning_module, "model", None)
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"{type(lightning_module).__name__} keeps no torch model in its attribute 'model'"
+        )
+    check_head(network, type(network).__name__)
+    if window_losses.dispatch(type(network)) is window_losses.dispatch(object):
+        raise _unknown(network)
+    return network

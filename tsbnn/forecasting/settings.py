@@ -102,6 +102,13 @@ def trainer_settings(
     callbacks = settings.get("callbacks") or []
     callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
     root = settings.setdefault("default_root_dir", str(folder))
+    lost = [c for c in callbacks if isinstance(c, ModelCheckpoint) and c.dirpath is None]
+    if lost and root == str(folder):
+        warnings.warn(
+            "a ModelCheckpoint without dirpath writes to a temporary folder that is removed after "
+            "training: give it a dirpath, or trainer_kwargs a default_root_dir.",
+            stacklevel=2,
+        )
     if not any(isinstance(callback, Checkpoint) for callback in callbacks):
         if root == str(folder):
             settings.setdefault("enable_checkpointing", False)

@@ -17,8 +17,11 @@ from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
 from gluonts.transform import Transformation
 from torch import nn
 
-from tsbnn.forecasting.lightning_module import BayesianLightningModule
-from tsbnn.forecasting.likelihood import check_head
+from tsbnn.forecasting.lightning_module import (
+    BayesianLightningModule,
+    ValidatedLightningModule,
+)
+from tsbnn.forecasting.likelihood import check_network
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.random_state import (
@@ -90,11 +93,11 @@ def _train(
     )
     transformation = estimator.create_transformation()
     gluonts_module = estimator.create_lightning_module()
-    network = gluonts_module.model
-    check_head(network, type(network).__name__)
+    network = check_network(gluonts_module)
     if from_predictor is not None:
         method = _continued(method, network, from_predictor)
-    module = BayesianLightningModule(
+    kind = BayesianLightningModule if validation_data is None else ValidatedLightningModule
+    module = kind(
         network,
         method,
         num_observations,
@@ -111,7 +114,9 @@ def _train(
     trainer = pl.Trainer(**settings)
     started = time.perf_counter()
     trainer.fit(module, train_dataloaders=batches, val_dataloaders=validation, ckpt_path=ckpt_path)
-    optimizer = module.finish(validation)
+    if isinstance(module, ValidatedLightningModule) and validation is not None:
+        module.validate_last(validation)
+    optimizer = module.finish()
     summary = _summary(bayesian, module, optimizer, trainer, seed)
     summary["wall_s"] = time.perf_counter() - started
     predictor = _predictor(bayesian, transformation, gluonts_module, optimizer, summary, seed)
@@ -190,8 +195,8 @@ def _summary(
         "planned_steps": module.total_steps,
         "seed": seed,
         "train_loss": module.train_loss,
-        "val_loss": module.best_val_loss,
-        "best_step": module.best_step,
+        "val_loss": getattr(module, "best_val_loss", None),
+        "best_step": getattr(module, "best_step", None),
         "device": str(trainer.strategy.root_device),
     }
 
