@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 
 from tsbnn.evaluation.calibration import central_interval
 from tsbnn.evaluation.epistemic import epistemic_share
+from tsbnn.evaluation.plot_style import style
 from tsbnn.evaluation.plotting import (
     plot_differences,
     plot_epistemic_share,
     plot_forecast,
     plot_pit,
     plot_reliability,
-    style,
 )
 
 STEPS = 7
@@ -87,14 +87,22 @@ def test_fan_shows_intervals_median_and_labels(ax: Axes) -> None:
 
 def test_fan_shades_the_epistemic_part_apart(ax: Axes) -> None:
     one = forecast(np.linspace(-1, 4, STEPS))
-    plot_forecast(one, ax=ax)
-    (label,) = [name for name in bands(ax) if name.startswith("epistemic")]
-    low, high = bands(ax)[label]
+    plot_forecast(one, smooth=1, ax=ax)
+    low, high = bands(ax)["epistemic part"]
     reach = 1.6448536 * np.sqrt(np.maximum(one.epistemic_variance, 0))
     np.testing.assert_allclose(low, one.mean - reach)
     np.testing.assert_allclose(high, one.mean + reach)
     colours = {tuple(area.get_facecolor()[0][:3]) for area in ax.collections}
     assert len(colours) == 2
+
+
+def test_the_epistemic_band_averages_unfloored_variances(ax: Axes) -> None:
+    variance = np.array([1.0, -1.0, 3.0, 0.0, 0.0, -2.0, -2.0])
+    one = forecast(variance)
+    plot_forecast(one, smooth=3, ax=ax)
+    low, high = bands(ax)["epistemic part"]
+    smoothed = [0, 1, 2 / 3, 1, -2 / 3, -4 / 3, -2]
+    np.testing.assert_allclose(high - low, 2 * 1.6448536 * np.sqrt(np.maximum(smoothed, 0)))
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0])

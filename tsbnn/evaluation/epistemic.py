@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tsbnn.evaluation.shapes import Array
 
@@ -43,3 +44,13 @@ def epistemic_share(forecasts: Sequence[Any]) -> tuple[Array, Array]:
     return share, np.hypot(
         spread / np.sqrt(count), share * np.sqrt(2 / (forecasts[0].num_draws + 1))
     )
+
+
+def running_mean(values: ArrayLike, length: int) -> Array:
+    """Mean over ``length`` neighbouring steps, fewer at the ends."""
+    given = np.asarray(values, dtype=np.float64)
+    window = np.ones(length)
+    sums, counts = (np.convolve(part, window) for part in (given, np.ones_like(given)))
+    begin = length // 2
+    mean: Array = (sums / counts)[begin : begin + len(given)]
+    return mean

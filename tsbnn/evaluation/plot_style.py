@@ -13,7 +13,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def style(dark: bool = False) -> dict[str, Any]:
+def style(dark: bool = False) -> dict[Any, Any]:
     """Settings for ``matplotlib.rc_context`` under which all plots of this module look alike.
 
     Parameters

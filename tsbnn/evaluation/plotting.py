@@ -2,7 +2,7 @@
 
 Every function draws on the axes that it is given, or on new ones, and returns them. Colours are
 those of Okabe and Ito, which people with colour-blindness can tell apart; curves differ in their
-dashes as well. Under ``matplotlib.rc_context(style(dark=True))`` they draw for a dark page.
+dashes as well. ``matplotlib.rc_context(plot_style.style(dark=True))`` makes them fit a dark page.
 """
 
 from __future__ import annotations
@@ -20,21 +20,12 @@ from tsbnn.evaluation.calibration import (
     pit_histogram,
     reliability_curve,
 )
-from tsbnn.evaluation.epistemic import epistemic_share
-from tsbnn.evaluation.plot_style import curve, ink, page, style
+from tsbnn.evaluation.epistemic import epistemic_share, running_mean
+from tsbnn.evaluation.plot_style import curve, ink, page
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-__all__ = [
-    "plot_differences",
-    "plot_epistemic_share",
-    "plot_forecast",
-    "plot_pit",
-    "plot_reliability",
-    "style",
-]
 
 #: Half-width of a central 90 % interval of a Normal, in standard deviations.
 _NINETY = 1.6448536269514722
@@ -46,6 +37,7 @@ def plot_forecast(
     observed: ArrayLike | None = None,
     history: ArrayLike | None = None,
     intervals: Sequence[float] = (0.5, 0.9),
+    smooth: int = 5,
     unit: str | None = None,
     name: str | None = None,
     ax: Axes | None = None,
@@ -54,8 +46,9 @@ def plot_forecast(
 
     Central intervals of the paths lie behind the median. A forecast with an
     ``epistemic_variance`` :math:`v` (over weight draws, in squared target units) gets one band
-    more around the paths' mean: :math:`\pm 1.645 \sqrt{\max(v, 0)}`, where 90 % of the posterior's
-    networks see their mean.
+    more around the paths' mean: :math:`\pm 1.645 \sqrt{\max(\bar v, 0)}`, where 90 % of the
+    posterior's networks see their mean. A few paths per draw tell :math:`v` with much noise, so
+    :math:`\bar v` is its running mean over ``smooth`` steps, not floored before.
 
     Parameters
     ----------
@@ -68,6 +61,8 @@ def plot_forecast(
         What came right before the forecast, in target units, any length.
     intervals
         Nominal coverages of the bands.
+    smooth
+        Steps over which the epistemic variance is averaged; 1 leaves it as it is.
     unit
         Unit of the target, for the axis.
     name
@@ -93,12 +88,12 @@ def plot_forecast(
             low, high = (forecast.quantile((1 + sign * nominal) / 2) for sign in (-1, 1))
         else:
             low, high = central_interval(samples, nominal)
-        _band(ax, ahead, low, high, "C0", 0.18 + 0.16 * rank, _percent(nominal, "interval"))
+        _band(ax, ahead, low, high, "C0", 0.22 + 0.18 * rank, _percent(nominal, "interval"))
     variance = getattr(forecast, "epistemic_variance", None)
     if variance is not None and np.nanmax(variance, initial=0.0) > 0:
-        reach = _NINETY * np.sqrt(np.maximum(variance, 0.0))
+        reach = _NINETY * np.sqrt(np.maximum(running_mean(variance, smooth), 0.0))
         mean = np.asarray(forecast.mean, dtype=np.float64)
-        _band(ax, ahead, mean - reach, mean + reach, "C1", 0.6, "epistemic, 90 % of means")
+        _band(ax, ahead, mean - reach, mean + reach, "C1", 0.6, "epistemic part")
     ax.plot(ahead, middle, color="C0", label="median", marker="o" if steps == 1 else None)
     labels = np.full(steps, np.nan) if observed is None else np.asarray(observed, np.float64)
     if labels.shape != (steps,):
