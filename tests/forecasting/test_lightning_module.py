@@ -7,7 +7,7 @@ import torch
 
 from tsbnn.forecasting.lightning_module import BayesianLightningModule, ValidatedLightningModule
 from tsbnn.forecasting.random_state import generator
-from tsbnn.inference import MAP
+from tsbnn.inference import MAP, ProximalScoreVI
 
 
 def started(cls, tiny):
@@ -64,6 +64,18 @@ def test_not_a_number_never_wins(tiny) -> None:
         step(module, number)
         module._compare(loss)
     assert (module.best_val_loss, module.best_step) == (5.0, 2)
+
+
+def test_what_is_no_posterior_yet_is_not_kept(tiny) -> None:
+    network = tiny("simple_feedforward").create_lightning_module().model
+    module = ValidatedLightningModule(network, ProximalScoreVI(), 100, 40, generator(0))
+    module.configure_optimizers()
+    for number in range(30):
+        step(module, number)
+        module._compare(float(number))
+    first = module.bayesian_optimizer.first_proximal_step
+    assert 0 < first < 30
+    assert module.best_step == first
 
 
 def test_the_last_posterior_is_validated_if_it_was_not(tiny) -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from tsbnn.forecasting import BayesianEstimator, settings
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
-from tsbnn.inference import MAP, ProximalScoreVI
+from tsbnn.inference import ELBOVI, MAP, ProximalScoreVI
 
 
 def test_a_quantile_head_is_refused_with_the_way_out() -> None:
@@ -108,19 +108,21 @@ def test_checkpoints_are_kept_only_where_a_folder_is_named(tiny, tmp_path) -> No
     ],
 )
 def test_steps_to_come(trainer, batches, steps) -> None:
-    assert plan_steps(dict(trainer), {}, batches, 2, None) == steps
+    assert plan_steps(dict(trainer), {}, batches, ProximalScoreVI(), None) == steps
 
 
 def test_a_budget_of_gradient_evaluations_sets_the_steps() -> None:
-    trainer = {"max_epochs": 100}
-    assert plan_steps(trainer, {}, 50, 2, 1001) == 500
-    assert trainer == {"max_steps": 500, "max_epochs": -1}
+    for method in (MAP(), ELBOVI(), ProximalScoreVI()):
+        trainer = {"max_epochs": 100}
+        steps = plan_steps(trainer, {}, 50, method, 1001)
+        assert method.evaluations(steps) <= 1001 < method.evaluations(steps + 1)
+        assert trainer == {"max_steps": steps, "max_epochs": -1}
     with pytest.raises(
         ValueError, match=r"gradient_evaluations=10 and trainer_kwargs .*max_epochs"
     ):
-        plan_steps({}, {"max_epochs": 3}, 50, 2, 10)
-    with pytest.raises(ValueError, match="less than the 2 of one step"):
-        plan_steps({}, {}, 50, 2, 1)
+        plan_steps({}, {"max_epochs": 3}, 50, MAP(), 10)
+    with pytest.raises(ValueError, match=r"less than one step of 'score' takes \(2\)"):
+        plan_steps({}, {}, 50, ProximalScoreVI(), 1)
 
 
 def test_observed_points_are_counted_once(series, multivariate) -> None:

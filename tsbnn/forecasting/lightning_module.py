@@ -185,6 +185,9 @@ class ValidatedLightningModule(BayesianLightningModule):
     def _compare(self, loss: float) -> None:
         optimizer = self.bayesian_optimizer
         self._validated_step = optimizer.steps
+        if optimizer.warming or getattr(optimizer, "probing", False):
+            # A good mean, perhaps, but no posterior yet.
+            return
         if self.best_val_loss is None or loss < self.best_val_loss:
             state = optimizer.posterior.state_dict()
             self._best_posterior = {name: value.clone() for name, value in state.items()}

@@ -150,7 +150,7 @@ def plan_steps(
     settings: dict[str, Any],
     given: dict[str, Any],
     batches_per_epoch: int | None,
-    evaluations_per_step: int,
+    method: InferenceMethod,
     gradient_evaluations: int | None,
 ) -> int | None:
     """Number of optimizer steps to come; a budget of evaluations is written into ``settings``.
@@ -163,8 +163,8 @@ def plan_steps(
         Those that the user passed.
     batches_per_epoch
         The loader's length, None for an endless one.
-    evaluations_per_step
-        Gradient evaluations of one step.
+    method
+        Knows how many steps a budget pays for.
     gradient_evaluations
         The budget, or None to follow ``max_epochs`` and ``max_steps``.
 
@@ -185,11 +185,11 @@ def plan_steps(
                 f"gradient_evaluations={gradient_evaluations} and trainer_kwargs {twice} both say "
                 "how long to train: leave one out."
             )
-        steps = gradient_evaluations // evaluations_per_step
+        steps = method.steps_within(gradient_evaluations)
         if steps < 1:
             raise ValueError(
-                f"gradient_evaluations={gradient_evaluations} is less than the "
-                f"{evaluations_per_step} of one step"
+                f"gradient_evaluations={gradient_evaluations} is less than one step of "
+                f"{method.name!r} takes ({method.evaluations(1)})"
             )
         settings.update(max_steps=steps, max_epochs=-1)
         return steps

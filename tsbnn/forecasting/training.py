@@ -88,7 +88,7 @@ def _train(
         settings,
         dict(getattr(estimator, "__init_args__", {}).get("trainer_kwargs") or {}),
         getattr(estimator, "num_batches_per_epoch", None),
-        method.evaluations_per_step,
+        method,
         bayesian.gradient_evaluations,
     )
     transformation = estimator.create_transformation()
