@@ -105,7 +105,7 @@ def test_a_plain_loop_lowers_the_loss_of_any_module(
     losses = train(optimizer, module, batches(200))
     optimizer.finalize()
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
-    assert optimizer.gradient_evaluations == 200 * inference.evaluations_per_step
+    assert optimizer.gradient_evaluations == inference.evaluations(200)
     assert optimizer.posterior.num_weights == gather(module).numel()
     torch.testing.assert_close(gather(module), optimizer.posterior.mean)
     assert bool(torch.isfinite(optimizer.posterior.mean).all())
@@ -126,7 +126,9 @@ def test_the_same_seed_gives_the_same_posterior(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_resuming_from_a_state_dict_is_exact(name: str, tmp_path) -> None:
     data = batches(40)
-    inference = method(name) if name != "score" else method(name, probe_steps=5)
+    inference = method(name)
+    if name == "score":
+        inference = inference.replace(probe_steps=5, warm_start=0.25)
     module = built()
     optimizer = optimizer_of(inference, module, steps=40)
     train(optimizer, module, data[:20])
@@ -292,6 +294,7 @@ def test_description_round_trip(inference: InferenceMethod) -> None:
         (lambda: method("score", trust_region=0.5), "trust_region must be None or at least 1"),
         (lambda: method("score", metric="fisher"), "metric must be one of adam, variance"),
         (lambda: method("score", metric="variance", bayesian_parameters=("a",)), "metric must be"),
+        (lambda: method("score", warm_start=1.0), "warm_start must be from 0 to below 1, not 1.0"),
         (lambda: method("score", probe_steps=0), "probe_steps must be an integer of at least 1"),
         (lambda: method("elbo", initial_scale=0.0), "initial_scale must be positive"),
         (lambda: method("elbo", bayesian_parameters="head"), "a tuple of name patterns or None"),
@@ -306,6 +309,23 @@ def test_description_round_trip(inference: InferenceMethod) -> None:
 def test_bad_settings_say_what_is_wrong(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [
+        MAP(),
+        ELBOVI(antithetic=True),
+        ProximalScoreVI(),
+        ProximalScoreVI(warm_start=0.0),
+        ProximalScoreVI(antithetic=False),
+    ],
+    ids=lambda m: f"{m.name}-{m.evaluations(100)}",
+)
+def test_steps_within_a_budget_are_as_many_as_fit(inference: InferenceMethod) -> None:
+    for budget in (0, 1, 7, 100, 5000):
+        steps = inference.steps_within(budget)
+        assert inference.evaluations(steps) <= budget < inference.evaluations(steps + 1)
 
 
 def test_schedules() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from tests.inference.memory import LiveStorages
 from tests.inference.scenarios import (
     Weights,
     correlated_gaussian,
@@ -21,7 +19,7 @@ from tests.inference.scenarios import (
     mean_errors,
     sd_ratios,
 )
-from tsbnn.inference import IsotropicPrior, ProximalScoreVI
+from tsbnn.inference import MAP, IsotropicPrior, ProximalScoreVI
 
 STANDARD = IsotropicPrior(1.0)
 
@@ -38,7 +36,7 @@ def test_the_closed_form_minimises_the_proximal_objective(ratio: float, strength
 
     method = ProximalScoreVI(prior=IsotropicPrior(1e6), initial_strength=strength, averaging=0.0)
     optimizer = method.optimizer(Weights(3, torch.float64), num_observations=10)
-    optimizer.steps = optimizer.probe_steps
+    optimizer.steps = optimizer.first_proximal_step
     optimizer._vectors["noise"].zero_()
     optimizer.posterior.precision.fill_(2.0)
     optimizer._update_precision(
@@ -121,6 +119,28 @@ def test_the_trust_region_bounds_every_move() -> None:
     assert 0.5 < largest <= 1.0 + 1e-4
 
 
+def test_the_warm_start_is_map() -> None:
+    target = linear_regression(5, 1_000, 0)
+    module, other = Weights(5), Weights(5)
+    score = ProximalScoreVI(prior=STANDARD, warm_start=0.5).optimizer(
+        module, num_observations=1_000, total_steps=100
+    )
+    point = MAP(prior=STANDARD).optimizer(other, num_observations=1_000, total_steps=100)
+    for step, loss in enumerate(target.losses(60)):
+        for optimizer, place in ((score, module), (point, other)):
+
+            def closure(optimizer=optimizer, place=place, loss=loss) -> Tensor:
+                optimizer.zero_grad()
+                value = loss(place.weights)
+                value.backward()
+                return value
+
+            optimizer.step(closure)
+        assert step >= 50 or torch.equal(module.weights, other.weights)
+    assert score.gradient_evaluations == 50 + 2 * 10
+    assert score.method.evaluations(60) == 30 + 2 * 30
+
+
 def test_the_strength_of_a_tensor_follows_its_noise() -> None:
     small = infer(linear_regression(20, 10_000, 0), ProximalScoreVI(prior=STANDARD), 300)
     large = infer(linear_regression(1_000, 10_000, 0), ProximalScoreVI(prior=STANDARD), 300)
@@ -148,32 +168,6 @@ def test_unobserved_weights_keep_their_prior() -> None:
     assert float(sds[:2].max()) < 0.05
 
 
-class Storages(TorchDispatchMode):
-    """Counts storages of at least a given size that live at the same time."""
-
-    def __init__(self, num_bytes: int) -> None:
-        super().__init__()
-        self.num_bytes, self.alive, self.peak = num_bytes, set(), 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        known = {
-            leaf.untyped_storage().data_ptr()
-            for leaf in tree_leaves((args, kwargs))
-            if isinstance(leaf, Tensor)
-        }
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if not isinstance(leaf, Tensor):
-                continue
-            storage = leaf.untyped_storage()
-            key = storage.data_ptr()
-            if storage.nbytes() >= self.num_bytes and key not in known and key not in self.alive:
-                self.alive.add(key)
-                weakref.finalize(storage, self.alive.discard, key)
-        self.peak = max(self.peak, len(self.alive))
-        return result
-
-
 def test_memory_is_four_vectors_kept_and_two_passing() -> None:
     size = 10_000
     module = Weights(size)
@@ -191,6 +185,6 @@ def test_memory_is_four_vectors_kept_and_two_passing() -> None:
     }
     assert len(kept) == 4
     for _ in range(3):
-        with Storages(size * 4) as storages:
+        with LiveStorages(size * 4) as storages:
             optimizer.step(closure)
         assert storages.peak == 2

@@ -64,10 +64,10 @@ class ELBOVI(PosteriorMethod):
         for name in ("scale_learning_rate", "initial_scale"):
             require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """Two for antithetic pairs, else one."""
-        return 2 if self.antithetic else 1
+    def evaluations(self, steps: int) -> int:
+        """One for each step of the warm start, then two (antithetic pairs) or one a step."""
+        warm = self.warm_start_steps(steps)
+        return warm + (steps - warm) * (2 if self.antithetic else 1)
 
     def optimizer(
         self,
@@ -111,6 +111,11 @@ class ELBOOptimizer(BayesianOptimizer):
     def _step(self, closure: Closure) -> Tensor:
         mean, log_scale = self.posterior.mean, self._vectors["log_scale"]
         gradient, weights = self.flat.gradient, self.flat.values
+        if self.warming:
+            loss = self._evaluate(closure)
+            self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+            self._move(mean, gradient, "", self.steps, self.learning_rate())
+            return loss
         scale = log_scale.exp()
         noise = normal((self.flat.num_weights,), mean, self.generator)
         torch.mul(scale, noise, out=weights).add_(mean)
@@ -135,19 +140,20 @@ class ELBOOptimizer(BayesianOptimizer):
         variance = scale.square_()
         self.prior.add_precision_(scale_gradient, 1.0 / self.num_observations, times=variance)
         self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
-        self._move(mean, gradient, "", self.learning_rate())
+        self._move(mean, gradient, "", self.steps, self.learning_rate())
         rate = self.learning_rate() * self.method.scale_learning_rate / self.method.learning_rate
-        self._move(log_scale, scale_gradient, "scale_", rate)
+        warm_start = self.method.warm_start_steps(self.total_steps)
+        self._move(log_scale, scale_gradient, "scale_", self.steps - warm_start, rate)
         torch.mul(log_scale, -2.0, out=self.posterior.precision).exp_()
         return loss
 
-    def _move(self, vector: Tensor, gradient: Tensor, prefix: str, rate: float) -> None:
+    def _move(self, vector: Tensor, gradient: Tensor, prefix: str, step: int, rate: float) -> None:
         adam_step_(
             vector,
             gradient,
             self._vectors[f"{prefix}momentum"],
             self._vectors[f"{prefix}second_moment"],
-            step=self.steps,
+            step=step,
             learning_rate=rate,
             scratch=self.flat.values,
         )

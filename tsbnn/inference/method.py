@@ -95,10 +95,20 @@ class InferenceMethod:
             self.schedule in SCHEDULES, "schedule", self.schedule, f"one of {', '.join(SCHEDULES)}"
         )
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """How often one ``step`` calls its closure."""
-        return 1
+    def evaluations(self, steps: int) -> int:
+        """How many gradient evaluations a run of ``steps`` steps takes: one each, here."""
+        return steps
+
+    def steps_within(self, gradient_evaluations: int) -> int:
+        """The largest number of steps whose evaluations fit into a budget; at least 0."""
+        low, high = 0, max(0, gradient_evaluations)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.evaluations(middle) <= gradient_evaluations:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     @property
     def temperature(self) -> float:
@@ -182,10 +192,16 @@ class PosteriorMethod(InferenceMethod):
     bayesian_parameters
         Shell-style patterns over parameter names, e.g. ``("param_proj.*",)``: only these get a
         posterior, the rest is trained to its most probable value. All are Bayesian by default.
+    warm_start
+        Share of ``total_steps``, from 0 to below 1, that first goes to the mean alone: plain
+        gradient steps at one evaluation each, as MAP takes them. A posterior that spreads before
+        the mean has found its place can settle where the network ignores its inputs. Without a
+        known ``total_steps`` there is no warm start.
     """
 
     temperature: float = 1.0
     bayesian_parameters: tuple[str, ...] | None = None
+    warm_start: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -198,6 +214,11 @@ class PosteriorMethod(InferenceMethod):
             patterns,
             "a tuple of name patterns or None",
         )
+        require(0 <= self.warm_start < 1, "warm_start", self.warm_start, "from 0 to below 1")
+
+    def warm_start_steps(self, total_steps: int | None) -> int:
+        """How many steps the warm start takes."""
+        return int(self.warm_start * total_steps) if total_steps is not None else 0
 
 
 class BayesianOptimizer(torch.optim.Optimizer):
@@ -270,12 +291,21 @@ class BayesianOptimizer(torch.optim.Optimizer):
         factor = decay(self.method.schedule, self.steps, self.total_steps)
         return float(self.param_groups[0]["lr"]) * factor
 
+    @property
+    def warming(self) -> bool:
+        """Whether the next step belongs to the warm start."""
+        method = self.method
+        if not isinstance(method, PosteriorMethod):
+            return False
+        return self.steps < method.warm_start_steps(self.total_steps)
+
     def deterministic(self) -> list[bool]:
         """Say for each parameter whether it is kept without a spread."""
-        patterns = getattr(self.method, "bayesian_parameters", None)
-        if patterns is None:
+        method = self.method
+        if not isinstance(method, PosteriorMethod) or method.bayesian_parameters is None:
             return [False] * len(self.flat.slots)
-        return [not match for match in match_names(list(patterns), self.flat.slots)]
+        patterns = list(method.bayesian_parameters)
+        return [not match for match in match_names(patterns, self.flat.slots)]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to zero (in place: they are views of one flat vector)."""
@@ -288,8 +318,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
         ----------
         closure
             Zeroes the gradients, runs forward and backward on one minibatch, and returns the mean
-            negative log-likelihood per observation, in nats. Called
-            ``method.evaluations_per_step`` times, each time on the same minibatch.
+            negative log-likelihood per observation, in nats. Called once or more, each time on the
+            same minibatch; see :meth:`InferenceMethod.evaluations`.
 
         Returns
         -------

@@ -19,7 +19,8 @@ target's curvature, :math:`r = \hat h/\lambda` and :math:`c = 1/(4\alpha)`,
 The fixed point is the best mean-field Gaussian, :math:`\lambda_i = \mathbb E_q[H_{ii}]`. The mean
 moves down the smoothed gradient in any frozen metric (which cannot move the fixed point).
 
-Source: K. Kim, arXiv 2602.05873.
+Source: M. Kim, "Large-scale Score-based Variational Posterior Inference for Bayesian Deep Neural
+Networks", arXiv 2602.05873.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class ProximalScoreVI(PosteriorMethod):
       (in a steady state :math:`\operatorname{Var}(\log\lambda) \approx v / 2(1+c)`), the second
       turns the iteration into an average over its later half.
 
-    The first steps (``probe_steps``) draw at a small fixed spread to measure the curvature;
-    precisions start at its root mean square, which errs on the small side of σ.
+    After the warm start, ``probe_steps`` steps draw at a small fixed spread to measure the
+    curvature; precisions start at its root mean square, which errs on the small side of σ.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class ProximalScoreVI(PosteriorMethod):
         :math:`\kappa`, :math:`c_0` and :math:`\gamma` above; dimensionless. ``averaging=0`` with a
         large ``initial_strength`` is one fixed proximal strength.
     probe_steps
-        Steps that measure the curvature; at most a tenth of ``total_steps``.
+        Steps that measure the curvature; at most a tenth of those after the warm start.
     probe_scale
         Spread of the draws meanwhile, in prior standard deviations.
     trust_region
@@ -84,6 +85,7 @@ class ProximalScoreVI(PosteriorMethod):
     name: ClassVar[str] = "score"
     family: ClassVar[str] = "mean_field"
 
+    warm_start: float = 0.5
     metric: str = "adam"
     antithetic: bool = True
     noise_margin: float = 10.0
@@ -119,10 +121,10 @@ class ProximalScoreVI(PosteriorMethod):
             "None or at least 1",
         )
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """Two for antithetic pairs, else one."""
-        return 2 if self.antithetic else 1
+    def evaluations(self, steps: int) -> int:
+        """One for each step of the warm start, then two (antithetic pairs) or one a step."""
+        warm = self.warm_start_steps(steps)
+        return warm + (steps - warm) * (2 if self.antithetic else 1)
 
     def optimizer(
         self,
@@ -163,9 +165,11 @@ class ProximalScoreOptimizer(BayesianOptimizer):
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
         values = self.flat.values
-        self.probe_steps = method.probe_steps
+        self.first_probing_step = method.warm_start_steps(total_steps)
+        probe_steps = method.probe_steps
         if total_steps is not None:
-            self.probe_steps = max(1, min(method.probe_steps, total_steps // 10))
+            probe_steps = max(1, min(probe_steps, (total_steps - self.first_probing_step) // 10))
+        self.first_proximal_step = self.first_probing_step + probe_steps
         self._fixed = self.deterministic()
         self.posterior = MeanFieldGaussian(values.clone(), torch.ones_like(values))
         self._write_spread(values).pow_(-2)
@@ -182,10 +186,14 @@ class ProximalScoreOptimizer(BayesianOptimizer):
 
     @property
     def probing(self) -> bool:
-        """Whether the curvature is still being measured at the probe's fixed spread."""
-        return self.steps < self.probe_steps
+        """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
+        return self.steps < self.first_proximal_step
 
     def _step(self, closure: Closure) -> Tensor:
+        if self.warming:
+            loss = self._evaluate(closure)
+            self._update_mean(scratch=torch.empty_like(self.flat.values))
+            return loss
         noise, half_difference, loss = self._draw_and_evaluate(closure)
         spread = self._write_spread(self.flat.values)
         # The likelihood's part of the curvature is h = (N/T) noise * half_difference / spread.
@@ -235,7 +243,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
                   \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
         """
-        k, precision = self.steps, self.posterior.precision
+        k, precision = self.steps - self.first_probing_step, self.posterior.precision
         inverse_temperature = 1.0 / self.temperature
         if k == 0:
             precision.copy_(curvature.abs_())
@@ -253,7 +261,9 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         self.prior.add_precision_(ratio, 1.0 / self.temperature, times=variance)
         views = self.flat.views(ratio.sub_(1.0))
         # c depends on earlier steps only: c that reacts to its own r would be biased.
-        averaged = method.initial_strength + method.averaging * (self.steps - self.probe_steps)
+        averaged = method.initial_strength + method.averaging * (
+            self.steps - self.first_proximal_step
+        )
         self.strength = (noise * method.noise_margin).clamp_(min=averaged)
         norms = torch.stack(torch._foreach_norm(views))
         sizes = norms.new_tensor([slot.size for slot in self.flat.slots])

@@ -1,0 +1,38 @@
+"""Where benchmark figures go: a CSV under results/ and a table on the terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> str:
+    """Describe what the figures were measured on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU only"
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), "
+        f"{device}; Python {platform.python_version()}, torch {torch.__version__}"
+    )
+
+
+def write(frame: pd.DataFrame, name: str) -> Path:
+    """Write a frame as ``results/NAME.csv``, whole or not at all."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.csv"
+    partial = path.with_suffix(".csv.partial")
+    frame.to_csv(partial, index=False, float_format="%.6g")
+    partial.replace(path)
+    return path
+
+
+def show(frame: pd.DataFrame, title: str) -> None:
+    """Print a frame with its title and the machine."""
+    print(f"\n{title}\n{machine()}")
+    with pd.option_context("display.width", 200, "display.max_columns", 30):
+        print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

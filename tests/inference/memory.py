@@ -1,0 +1,44 @@
+"""Counting the weight-sized tensors that are allocated and alive during a step."""
+
+from __future__ import annotations
+
+import weakref
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveStorages(TorchDispatchMode):
+    """Counts new storages of at least ``num_bytes`` that live at the same time.
+
+    Attributes
+    ----------
+    peak
+        The largest number so far.
+    """
+
+    def __init__(self, num_bytes: int) -> None:
+        super().__init__()
+        self.num_bytes = num_bytes
+        self.peak = 0
+        self._alive: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        known = {
+            leaf.untyped_storage().data_ptr()
+            for leaf in tree_leaves((args, kwargs))
+            if isinstance(leaf, Tensor)
+        }
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if not isinstance(leaf, Tensor):
+                continue
+            storage = leaf.untyped_storage()
+            key = storage.data_ptr()
+            if storage.nbytes() < self.num_bytes or key in known or key in self._alive:
+                continue
+            self._alive.add(key)
+            weakref.finalize(storage, self._alive.discard, key)
+        self.peak = max(self.peak, len(self._alive))
+        return result
