@@ -18,6 +18,8 @@ from tests.inference.scenarios import (
 from tsbnn.inference import ELBOVI, IsotropicPrior
 
 STANDARD = IsotropicPrior(1.0)
+# Best for the conjugate targets, where nothing is gained by starting the mean first.
+CALM = ELBOVI(prior=STANDARD, warm_start=0.0, scale_learning_rate=1e-2)
 N, TEMPERATURE = 50, 2.0
 
 
@@ -78,21 +80,21 @@ def test_gradients_equal_those_of_autograd(antithetic: bool, sticking: bool) -> 
 
 def test_correlated_gaussian() -> None:
     target = correlated_gaussian(10, 100.0, 0)
-    optimizer = infer(target, ELBOVI(prior=STANDARD, antithetic=True), 5_000)
+    optimizer = infer(target, CALM.replace(antithetic=True), 5_000)
     assert float((sd_ratios(optimizer, target) - 1).abs().max()) < 0.06
     assert float(mean_errors(optimizer, target).mean()) < 0.1
 
 
 def test_regression_with_minibatch_noise() -> None:
     target = linear_regression(20, 10_000, 0)
-    optimizer = infer(target, ELBOVI(prior=STANDARD, antithetic=True), 5_000)
+    optimizer = infer(target, CALM.replace(antithetic=True), 5_000)
     assert float((sd_ratios(optimizer, target) - 1).abs().max()) < 0.10
     assert float(mean_errors(optimizer, target).mean()) < 0.6
 
 
 def test_single_draws_are_noisier() -> None:
     target = linear_regression(20, 10_000, 0)
-    single = infer(target, ELBOVI(prior=STANDARD), 5_000)
-    paired = infer(target, ELBOVI(prior=STANDARD, antithetic=True), 2_500)
+    single = infer(target, CALM, 5_000)
+    paired = infer(target, CALM.replace(antithetic=True), 2_500)
     error = [float((sd_ratios(o, target) - 1).abs().mean()) for o in (single, paired)]
     assert error[1] < 0.5 * error[0] < 0.2

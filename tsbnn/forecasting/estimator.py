@@ -101,7 +101,7 @@ class BayesianEstimator(Estimator):
         training_data: Dataset,
         validation_data: Dataset | None = None,
         shuffle_buffer_length: int | None = None,
-        cache_data: bool = False,
+        cache_data: bool = True,
         ckpt_path: str | None = None,
         **kwargs: Any,
     ) -> BayesianPredictor:
@@ -114,8 +114,11 @@ class BayesianEstimator(Estimator):
         validation_data
             If given, the posterior with the lowest validation loss at its mean is kept, instead of
             the last one. The windows are the same at every validation.
-        shuffle_buffer_length, cache_data
+        shuffle_buffer_length
             As in GluonTS.
+        cache_data
+            Transform every series once and keep the result in memory, which takes most of the
+            loader's time away. GluonTS's default is not to.
         ckpt_path
             A Lightning checkpoint of an earlier run to go on from: weights, posterior, optimizer
             and weight noise continue exactly, the sequence of windows starts anew.
@@ -136,7 +139,7 @@ class BayesianEstimator(Estimator):
         training_data: Dataset,
         validation_data: Dataset | None = None,
         shuffle_buffer_length: int | None = None,
-        cache_data: bool = False,
+        cache_data: bool = True,
         ckpt_path: str | None = None,
     ) -> BayesianPredictor:
         """Infer the posterior with an earlier one as the prior, starting at its mean.
@@ -167,7 +170,7 @@ class BayesianEstimator(Estimator):
         validation_data: Dataset | None = None,
         from_predictor: BayesianPredictor | None = None,
         shuffle_buffer_length: int | None = None,
-        cache_data: bool = False,
+        cache_data: bool = True,
         ckpt_path: str | None = None,
         **kwargs: Any,
     ) -> TrainOutput:

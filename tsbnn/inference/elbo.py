@@ -54,7 +54,8 @@ class ELBOVI(PosteriorMethod):
     name: ClassVar[str] = "elbo"
     family: ClassVar[str] = "mean_field"
 
-    scale_learning_rate: float = 1e-2
+    warm_start: float = 0.5
+    scale_learning_rate: float = 3e-2
     initial_scale: float = 1e-2
     antithetic: bool = False
     sticking_the_landing: bool = False
