@@ -106,9 +106,9 @@ def test_a_posterior_becomes_a_prior_and_weights_without_spread_fall_back() -> N
     )
     prior = CentredPrior.from_posterior(posterior, module, fallback=FanInPrior())
     weight, bias = [prior.moments(slot) for slot in slots(module)]
-    torch.testing.assert_close(weight[0], torch.tensor([0.0, 0.0, 2.0, 3.0]))
+    torch.testing.assert_close(weight[0], torch.tensor([0.0, 1.0, 2.0, 3.0]))
     torch.testing.assert_close(weight[1], torch.tensor([0.5, 0.5, 0.5, 0.5]))
-    torch.testing.assert_close(bias[0], torch.tensor([0.0]))
+    torch.testing.assert_close(bias[0], torch.tensor([4.0]))
     torch.testing.assert_close(bias[1], torch.tensor([1.0]))
     assert torch.equal(posterior.mean, torch.arange(5.0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from contextlib import ExitStack
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
-import torch
 from gluonts.dataset.common import Dataset
 from gluonts.env import env
 from gluonts.itertools import Cached
@@ -33,7 +33,6 @@ from tsbnn.forecasting.random_state import (
 )
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
 from tsbnn.inference import BayesianOptimizer, CentredPrior, InferenceMethod, count_weights
-from tsbnn.inference.flat import slots
 
 if TYPE_CHECKING:
     from tsbnn.forecasting.estimator import BayesianEstimator
@@ -165,14 +164,8 @@ def _continued(
             f"{type(network).__name__}: they differ in {differing[:5] or 'their class'}"
         )
     network.load_state_dict(old.state_dict())
-    mean, variance = predictor.posterior.mean.cpu(), predictor.posterior.variance.cpu()
-    own = [method.prior.moments(slot)[1] for slot in slots(network)]
-    parts = [
-        torch.as_tensor(scale, dtype=mean.dtype).expand(slot.size)
-        for scale, slot in zip(own, slots(network), strict=True)
-    ]
-    scale = torch.where(variance > 0, variance.sqrt(), torch.cat(parts))
-    return method.replace(prior=CentredPrior(mean.clone(), scale))
+    posterior = copy.deepcopy(predictor.posterior).cpu()
+    return method.replace(prior=CentredPrior.from_posterior(posterior, network, method.prior))
 
 
 def _summary(

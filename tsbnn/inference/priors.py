@@ -133,18 +133,14 @@ class CentredPrior(Prior):
         module
             The module, for the kinds of its layers.
         fallback
-            Gives the moments of weights without a spread (deterministic parameters, a point
-            mass), which say nothing about how far they may move.
+            Gives the scale of weights without a spread (deterministic parameters, a point mass):
+            the old posterior does not say how far they may move.
         """
-        places = slots(module)
-        mean, variance = posterior.mean.detach().clone(), posterior.variance.detach()
-        scale = variance.sqrt()
-        for slot in places:
-            fallback_mean, fallback_scale = fallback.moments(slot)
-            part = slice(slot.offset, slot.offset + slot.size)
-            none = variance[part] == 0
-            mean[part] = torch.where(none, torch.as_tensor(fallback_mean).to(mean), mean[part])
-            scale[part] = torch.where(none, torch.as_tensor(fallback_scale).to(mean), scale[part])
+        mean, scale = posterior.mean.detach().clone(), posterior.variance.detach().sqrt()
+        for slot in slots(module):
+            part = slot.view(scale)
+            own = torch.as_tensor(fallback.moments(slot)[1]).to(scale).expand(slot.size)
+            part.copy_(torch.where(part == 0, own.view(slot.shape), part))
         return cls(mean, scale)
 
     def moments(self, slot: Slot) -> tuple[float | Tensor, float | Tensor]:
