@@ -124,8 +124,8 @@ def backtest(
         windows=rolling.index(),
     )
     scales = _scales(rolling, season)
-    deepar = partial(_deepar, [*rolling.series, *data], freq, prediction_length)
-    if baselines is True:
+    deepar = partial(gluonts_deepar, [*rolling.series, *data], freq, prediction_length)
+    if baselines is True and GLUONTS_DEEPAR not in models:
         deepar(None)  # what it does not take is found before anything is trained
 
     def measure(name: str, estimator: Any) -> None:
@@ -152,8 +152,8 @@ def backtest(
         if SEASONAL_NAIVE not in models:
             measure(SEASONAL_NAIVE, SeasonalNaiveGaussian(prediction_length, season))
         if GLUONTS_DEEPAR not in models:
-            budget = result.results["gradient_evaluations"].max()
-            measure(GLUONTS_DEEPAR, deepar(int(budget) if budget > 0 else None))
+            budget = max(result.results["gradient_evaluations"].dropna(), default=0)
+            measure(GLUONTS_DEEPAR, deepar(int(budget) or None))
     elif baselines:
         for name, estimator in baselines.items():
             if name not in models:
@@ -189,19 +189,6 @@ def _check_arguments(
         raise ValueError(f"num_samples must be at least 1, not {num_samples!r}")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
-
-
-def _deepar(
-    entries: list[Entry], freq: str, prediction_length: int, gradient_evaluations: int | None
-) -> Any:
-    """Build GluonTS's DeepAR for these data, or say what to do where it cannot be built."""
-    try:
-        return gluonts_deepar(entries, freq, prediction_length, gradient_evaluations)
-    except Exception as error:
-        raise ValueError(
-            f"the baseline {GLUONTS_DEEPAR!r} does not take these data (freq={freq!r}): {error}; "
-            "pass other baselines as a mapping, or baselines=False"
-        ) from error
 
 
 def _scales(rolling: RollingWindows, season: int) -> Array:

@@ -62,8 +62,10 @@ def gluonts_deepar(
     Raises
     ------
     ValueError
-        If ``gradient_evaluations`` is less than 1.
+        If ``gradient_evaluations`` is less than 1, or GluonTS does not take the frequency or a
+        setting.
     """
+    from gluonts.time_feature import get_lags_for_frequency
     from gluonts.torch import DeepAREstimator
 
     arguments: dict[str, Any] = {"freq": freq, "prediction_length": prediction_length}
@@ -73,7 +75,15 @@ def gluonts_deepar(
         arguments["num_batches_per_epoch"] = min(50, gradient_evaluations)
         arguments["trainer_kwargs"] = {"max_steps": gradient_evaluations, "max_epochs": -1}
     arguments |= _features(list(entries))
-    return DeepAREstimator(**{**arguments, **settings})
+    arguments |= settings
+    try:
+        if arguments.get("lags_seq") is None:  # GluonTS would choose them when training starts
+            get_lags_for_frequency(freq)
+        return DeepAREstimator(**arguments)
+    except Exception as error:
+        raise ValueError(
+            f"GluonTS's DeepAR does not take these data (freq={freq!r}): {error}"
+        ) from (error)
 
 
 def _features(entries: list[Entry]) -> dict[str, Any]:

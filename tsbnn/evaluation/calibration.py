@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.shapes import Array, labels_and_points, labels_and_samples, mean_of_observed
 
 #: Nominal coverages of the central intervals that are reported.
@@ -125,7 +126,8 @@ def pit(
     y, x = labels_and_samples(observed, samples)
     below = (x < y[..., None, :]).sum(axis=-2)
     ties = (x == y[..., None, :]).sum(axis=-2)
-    v = np.random.default_rng(seed).random(y.shape) if randomised else 0.5
+    generator = seed if isinstance(seed, np.random.Generator) else stream(seed, "pit")
+    v = generator.random(y.shape) if randomised else 0.5
     rank = (below + v * (1 + ties)) / (x.shape[-2] + 1)
     return np.where(np.isnan(y), np.nan, rank)
 

@@ -112,17 +112,18 @@ def _quiet(
     return twin, counter
 
 
-# What nobody who runs a backtest can act on: Lightning's advice on worker processes and log
-# intervals, and two deprecated calls of Lightning's and GluonTS's own.
+# What nobody who runs a backtest can act on, beside Lightning's advice on worker processes and log
+# intervals: deprecated calls of Lightning's and GluonTS's own.
 _NOTICES = (
     (".*LeafSpec.* is deprecated", "lightning"),
     ("Using a non-tuple sequence for multidimensional indexing", r"gluonts\.torch\.util"),
+    ("Period with BDay freq is deprecated", r"gluonts\."),
 )
 
 
 @contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's notices about devices and data loaders off the terminal."""
+def quiet() -> Iterator[None]:
+    """Keep the libraries' notices about devices, data loaders and themselves off the terminal."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tsbnn.evaluation import calibration, scores
+from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.shapes import Array
 
 _CHUNK = 256  # windows scored at a time
@@ -89,7 +90,7 @@ def score_windows(
         :math:`|\mathrm{density} - 1|`) and ``pit_ks`` (Kolmogorov-Smirnov distance).
     """
     parts, transforms = [], []
-    generator = np.random.default_rng(0)
+    generator = stream(0, "pit")
     for begin in range(0, len(labels), _CHUNK):
         chunk = slice(begin, begin + _CHUNK)
         y = labels[chunk]

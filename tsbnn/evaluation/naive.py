@@ -27,6 +27,7 @@ from gluonts.model.forecast import SampleForecast
 from gluonts.model.predictor import RepresentablePredictor
 from numpy.typing import ArrayLike
 
+from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.shapes import Array
 
 
@@ -171,7 +172,7 @@ class SeasonalNaiveGaussianPredictor(RepresentablePredictor):  # type: ignore[mi
         seed: int | None = None,
     ) -> Iterator[SampleForecast]:
         """Forecast beyond the end of every series; two calls with one seed agree."""
-        generator = np.random.default_rng(self.seed if seed is None else seed)
+        generator = stream(self.seed if seed is None else seed, "naive")
         for entry in dataset:
             paths = naive_paths(self.law(entry), num_samples or self.num_samples, generator)
             yield SampleForecast(

@@ -37,12 +37,14 @@ def sample_forecast(
     if isinstance(forecast, QuantileForecast):
         levels = (np.arange(num_samples) + 0.5) / num_samples
         values = np.stack([forecast.quantile(float(level)) for level in levels])
-        forecast = SampleForecast(
+        paths = SampleForecast(
             samples=generator.permuted(values, axis=0),
             start_date=forecast.start_date,
             item_id=forecast.item_id,
-            info=forecast.info,
         )
+        # The constructor takes dictionaries only, quantile forecasts take anything.
+        paths.info = forecast.info
+        forecast = paths
     elif not hasattr(forecast, "samples") and hasattr(forecast, "to_sample_forecast"):
         forecast = forecast.to_sample_forecast(num_samples)
     samples: Any = getattr(forecast, "samples", None)

@@ -152,12 +152,16 @@ class Backtest:
         keys = ["model", "metric"]
         runs = results.drop_duplicates(["model", "seed"])
         costs = [
-            pd.DataFrame({"model": runs["model"], "metric": cost, "value": runs[cost]})
+            pd.DataFrame(
+                {
+                    "model": runs["model"],
+                    "metric": cost,
+                    "value": runs[cost].to_numpy(np.float64, na_value=np.nan),
+                }
+            )
             for cost in ("gradient_evaluations", "wall_s")
         ]
-        both = pd.concat([results[["model", "metric", "value"]], *costs]).astype(
-            {"value": "float64"}
-        )
+        both = pd.concat([results[["model", "metric", "value"]], *costs])
         grouped = both.groupby(keys, sort=False)["value"]
         frame = grouped.agg(mean="mean", standard_error="sem", num_seeds="size")
         return frame.reset_index()

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.result import Backtest
 from tsbnn.evaluation.shapes import Array
 
@@ -114,7 +115,7 @@ def paired_difference(
         return np.asarray(np.mean(values, axis=0))
 
     value_a, value_b = float(score(a, None)), float(score(b, None))
-    generator = np.random.default_rng(seed)
+    generator = stream(seed, "bootstrap")
     chances = np.full(num_units, 1 / num_units)
     chunk = max(1, _MOST_NUMBERS // len(groups))
     differences = []

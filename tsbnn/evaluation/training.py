@@ -7,15 +7,12 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tsbnn.evaluation.memory import PeakMemory
 from tsbnn.evaluation.paths import check_forecasts, sample_forecast
-from tsbnn.evaluation.randomness import seeded
+from tsbnn.evaluation.randomness import seeded, stream
 from tsbnn.evaluation.windows import Entry, RollingWindows
 
 #: Share of a run's progress that training takes; prediction takes the rest.
@@ -77,16 +74,13 @@ def run(
     report
         Called with the fraction done.
     """
-    from tsbnn.evaluation.lightning_run import quiet_copy, quiet_lightning, trains_with_lightning
+    from tsbnn.evaluation.lightning_run import quiet, quiet_copy
 
     report(0.0)
     model = estimator.with_seed(seed) if hasattr(estimator, "with_seed") else estimator
-    uses_lightning = any(
-        trains_with_lightning(each) for each in (model, getattr(model, "estimator", None))
-    )
     with (
         tempfile.TemporaryDirectory(prefix="tsbnn-") as folder,
-        quiet_lightning() if uses_lightning else nullcontext(),
+        quiet(),
         PeakMemory() as memory,
     ):
         model, counter = quiet_copy(model, lambda share: report(_TRAINING * share), folder)
@@ -133,7 +127,7 @@ def _forecast(
         parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
     )
     arguments = {"num_samples": num_samples} if takes else {}
-    generator = np.random.default_rng(seed)
+    generator = stream(seed, "paths")
     forecasts = []
     step = max(1, len(windows) // 50)
     for count, forecast in enumerate(predictor.predict(windows, **arguments), start=1):

@@ -9,6 +9,7 @@ that GluonTS does not define are left out, ``info`` too: nobody can say whether 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -154,11 +155,13 @@ class RollingWindows:
 
     def index(self) -> pd.DataFrame:
         """One row per window: ``item_id``, ``window`` (0 is the first) and ``start`` (Period)."""
-        rows = [
-            (entry["item_id"], place % self.count, entry["start"] + start)
-            for place, (entry, start) in ((i, self.start(i)) for i in range(len(self)))
-        ]
-        return pd.DataFrame(rows, columns=["item_id", "window", "start"])
+        rows = []
+        for place in range(len(self)):
+            entry, start = self.start(place)
+            rows.append((entry["item_id"], place % self.count, _after(entry["start"], start)))
+        # As objects: pandas announces the end of its period type for business days.
+        frame = pd.DataFrame(rows, columns=["item_id", "window", "start"], dtype=object)
+        return frame.astype({"window": "int64"})
 
     def training(self) -> list[Entry]:
         """Every series up to the start of its first window, covariates too."""
@@ -183,16 +186,23 @@ class RollingWindows:
         starts = {}
         for place in range(len(self.series)):
             entry, first = self.start(place * self.count)
-            starts[entry["item_id"]] = entry["start"] + first
+            starts[entry["item_id"]] = _after(entry["start"], first)
         for position, entry in enumerate(entries):
             item = series_name(entry, position)
-            end = entry["start"] + len(entry["target"])
+            end = _after(entry["start"], len(entry["target"]))
             if item in starts and end > starts[item]:
                 raise ValueError(
                     f"training_data: series {item!r} ends before {end}, but its first test window "
                     f"starts at {starts[item]}: a model would be trained on labels"
                 )
         return entries
+
+
+def _after(start: pd.Period, steps: int) -> pd.Period:
+    """Period some steps later; pandas' announcement about business days is not for the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Period with BDay freq", FutureWarning)
+        return start + steps
 
 
 def series_name(entry: Entry, position: int) -> str:
