@@ -80,7 +80,7 @@ def test_the_datasets_own_alias_is_preferred():
 
 def test_two_frequencies_are_named():
     data = [series(1)[0], {**series(1, freq="h")[0], "item_id": "hourly"}]
-    with pytest.raises(ValueError, match=r"D \(series 's0'\), h \(series 'hourly'\)"):
+    with pytest.raises(ValueError, match=r"D \(series 's0'\), [hH] \(series 'hourly'\)"):
         frequency(data, data)
 
 
