@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from gluonts.dataset.split import split
 from gluonts.ev.metrics import ND, MeanWeightedSumQuantileLoss
@@ -238,12 +237,6 @@ def test_progress_tells_model_seed_and_fraction():
         assert (shares[0], shares[-1]) == (0.0, 1.0)
 
 
-def test_forecasts_need_not_be_kept():
-    result = go({"fake": Fake()}, keep_forecasts=False)
-    assert result.forecasts["fake", 0] == []
-    assert not result.results.empty
-
-
 def test_the_datasets_name_and_frequency_are_taken():
     class Named(list):
         name, freq = "named", "MS"
@@ -299,9 +292,3 @@ def test_bad_input_is_named_before_anything_is_trained(settings, error, message)
     with pytest.raises(error, match=message):
         go(settings.pop("models"), settings.pop("data", None), **settings)
     assert model.trained == []
-
-
-def test_the_first_test_window_starts_at_the_end_of_training():
-    result = go({"fake": Fake()})
-    first = result.windows.groupby("item_id")["start"].min()
-    assert set(first) == {pd.Period("2024-01-01", "D") + 45}

@@ -77,6 +77,13 @@ def test_settings_are_json_with_n_and_temperature(result):
     assert about["runs"][1]["temperature"] == 0.5
 
 
+def test_forecasts_need_not_be_kept():
+    arguments = {"prediction_length": 5, "windows": 1, "baselines": False}
+    result = backtest({"x": Fake()}, series(), **arguments, keep_forecasts=False)
+    assert result.forecasts["x", 0] == []
+    assert not result.results.empty
+
+
 def test_a_failure_is_raised_at_the_end_with_everything_else():
     models = {"failing": Failing(), "fine": Fake()}
     arguments = {"prediction_length": 5, "windows": 1, "seeds": (0, 1, 2), "baselines": False}
