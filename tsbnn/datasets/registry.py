@@ -123,7 +123,7 @@ _PUBLIC = (
         ),
         parser=parsers.exchange_rate,
         freq="B",
-        season=5,
+        season=1,
         num_series=8,
         prediction_length=30,
         windows=5,
