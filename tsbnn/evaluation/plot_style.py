@@ -26,7 +26,7 @@ def style(dark: bool = False) -> dict[Any, Any]:
     dict
         Settings by name.
     """
-    from cycler import cycler
+    from matplotlib.rcsetup import cycler
 
     page, ink, faint = (
         ("#15181c", "#e6e6e6", "#3a4048") if dark else ("#ffffff", "#1f2328", "#d9dde2")

@@ -1,0 +1,298 @@
+"""The command line: files, exit codes and errors in one line, with budgets of a few gradients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+import tsbnn
+from tsbnn.cli import app
+from tsbnn.inference import METHODS
+
+ALL = ",".join(METHODS)
+TINY = ("--gradient-evaluations", "2", "--num-samples", "10", "--num-draws", "2")
+
+
+def run(*arguments: object) -> Result:
+    """Run ``tsbnn`` as on a terminal of 200 columns."""
+    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
+
+
+def sales(items: int = 2, days: int = 90) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    frames = [
+        pd.DataFrame(
+            {
+                "shop": f"shop-{i}",
+                "day": pd.date_range("2024-01-01", periods=days).strftime("%Y-%m-%d"),
+                "sales": 20 + 5 * np.sin(np.arange(days)) + generator.normal(size=days),
+                "price": 1.0 + i,
+                "size": "big" if i else "small",
+            }
+        )
+        for i in range(items)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("data") / "sales.csv"
+    sales().to_csv(file, index=False)
+    return file
+
+
+def of(table: Path, out: Path, *more: object) -> tuple[object, ...]:
+    columns = ("--target", "sales", "--timestamp", "day", "--item-id", "shop")
+    size = ("--prediction-length", 3, "--windows", 2)
+    return ("backtest", "--dataset", table, *columns, *size, "--out", out, *TINY, *more)
+
+
+@pytest.fixture(scope="module")
+def done(table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    out = tmp_path_factory.mktemp("runs") / "made" / "report"
+    return run(*of(table, out, "--inference", ALL, "--seeds", "0,1")), out
+
+
+def test_backtest_writes_files_that_agree(done: tuple[Result, Path]) -> None:
+    result, out = done
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == f"report: {out / 'report.html'}"
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    frame = pd.read_csv(out / "results.csv")
+    expected = [*(f"deepar-{name}" for name in METHODS), "seasonal_naive", "gluonts_deepar"]
+    assert list(summary["models"]) == list(dict.fromkeys(frame["model"])) == expected
+    assert set(frame["seed"]) == {0, 1}
+    assert set(frame["dataset"]) == {"sales"}
+    for name in summary["files"]:
+        assert (out / name).stat().st_size > 0
+    assert len(list((out / "plots").glob("fan-*.png"))) == len(expected)
+    counts = frame[frame["network"] == "deepar"]["gradient_evaluations"]
+    assert set(counts) == {2}
+
+
+def test_the_table_has_every_model_and_the_width_beside_the_coverage(
+    done: tuple[Result, Path],
+) -> None:
+    said = done[0].stdout
+    for name in (*(f"deepar-{name}" for name in METHODS), "seasonal_naive", "gluonts_deepar"):
+        assert name in said
+    header = said.splitlines()[1]
+    assert header.count("coverage") == header.count("width") == 2
+    assert "● " in said
+    assert "standard error over 2 seeds" in said.replace("\n", " ")
+
+
+def test_runs_are_told_where_there_is_no_terminal(done: tuple[Result, Path]) -> None:
+    assert "deepar-score, seed 1: done" in done[0].stderr
+    assert "Warning" not in done[0].stderr
+
+
+def test_nothing_else_is_left_in_the_folder(done: tuple[Result, Path]) -> None:
+    out = done[1]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "plots",
+        "report.html",
+        "results.csv",
+        "summary.json",
+    ]
+    assert [p.name for p in out.parent.iterdir()] == ["report"]
+
+
+def test_registered_dataset_with_its_units(tmp_path: Path, empty_working_directory: Path) -> None:
+    more = ("--inference", "map", "--windows", 2, "--prediction-length", 3, *TINY)
+    result = run("backtest", "--dataset", "co2", "--out", tmp_path, *more)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["dataset"] == "co2"
+    assert (summary["windows"], summary["prediction_length"], summary["season"]) == (2, 3, 52)
+    assert summary["models"]["deepar-map"]["runs"][0]["num_observations"] > 2000
+
+
+def test_covariates_and_static_features(table: Path, tmp_path: Path) -> None:
+    more = ("--inference", "map", "--known-covariates", "price", "--static-features", "size")
+    result = run(*of(table, tmp_path / "out", *more, "--freq", "D"))
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["frequency"] == "D"
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    file = tmp_path / "sales.parquet"
+    sales().to_parquet(file)
+    result = run(*of(file, tmp_path / "out", "--inference", "map"))
+    assert result.exit_code == 0, result.output
+
+
+def one_line(result: Result) -> str:
+    """The error, which must be a single line."""
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("tsbnn: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--dataset", "seattle"), ["seattle_weather", "co2", "CSV or Parquet"]),
+        (("--dataset", "co2", "--models", "deeper"), ["--models", "deepar", "deeper"]),
+        (("--dataset", "co2", "--models", ""), ["--models", "nothing"]),
+        (("--dataset", "co2", "--inference", "score,hmc"), ["--inference", ALL[:5], "hmc"]),
+        (("--dataset", "co2", "--inference", "map,map"), ["--inference", "each once"]),
+        (("--dataset", "co2", "--seeds", "0,x"), ["--seeds", "'0,x'"]),
+        (("--dataset", "co2", "--seeds", "-1"), ["--seeds", "'-1'"]),
+        (("--dataset", "co2", "--freq", "D"), ["--freq", "co2 is a registered dataset"]),
+        (("--dataset", "co2", "--item-id", "x"), ["--item-id"]),
+    ],
+)
+def test_usage_errors(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
+    result = run("backtest", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    said = one_line(result)
+    for word in words:
+        assert word in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--dataset",),
+        ("--dataset", "co2", "--gradient-evaluations", "0"),
+        ("--dataset", "co2", "--num-draws", "many"),
+        ("--dataset", "co2", "--windows", "0"),
+        ("--dataset", "co2", "--colour", "red"),
+    ],
+)
+def test_usage_errors_of_options(arguments: tuple[str, ...]) -> None:
+    assert run("backtest", *arguments).exit_code == 2
+
+
+def test_a_file_needs_a_prediction_length(table: Path) -> None:
+    result = run("backtest", "--dataset", table)
+    assert result.exit_code == 2
+    assert "--prediction-length" in one_line(result)
+
+
+def test_out_must_be_a_folder_that_can_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    assert run("backtest", "--dataset", "co2", "--out", file).exit_code == 2
+    result = run("backtest", "--dataset", "co2", "--out", file / "below")
+    assert result.exit_code == 2
+    assert "nothing can be written" in one_line(result)
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_bad_data(tmp_path: Path) -> None:
+    cases: dict[str, tuple[Any, list[str]]] = {
+        "absent": (None, ["does not exist"]),
+        "empty": ("", ["is empty"]),
+        "double": (pd.concat([sales(1), sales(1)]), ["2024-01-01", "shop-0"]),
+        "text": (sales(1).assign(sales="many"), ["sales", "many"]),
+        "column": (sales(1).drop(columns="sales"), ["sales"]),
+        "short": (sales(1, days=5), ["shop-0", "5 points", "windows"]),
+    }
+    for name, (content, words) in cases.items():
+        file = tmp_path / f"{name}.csv"
+        if isinstance(content, str):
+            file.write_text(content, encoding="utf-8")
+        elif content is not None:
+            content.to_csv(file, index=False)
+        result = run(*of(file, tmp_path / "out", "--inference", "map"))
+        assert result.exit_code == 3, (name, result.output)
+        said = one_line(result)
+        for word in words:
+            assert word in said, (name, said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_public_data_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TSBNN_DATA_DIR", raising=False)
+    result = run("backtest", "--dataset", "etth1")
+    assert result.exit_code == 3
+    assert "TSBNN_DATA_DIR" in one_line(result)
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, method: str = "") -> None:
+    """Let training fail, of all methods or of one."""
+    from tsbnn.forecasting import BayesianEstimator
+
+    original = BayesianEstimator.train
+
+    def train(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if method in ("", self.inference.name):
+            raise error
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(BayesianEstimator, "train", train)
+
+
+def test_a_failed_model_does_not_take_the_others_with_it(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking(monkeypatch, FloatingPointError("the loss is nan"), "elbo")
+    result = run(*of(table, tmp_path / "out", "--inference", "map,elbo"))
+    assert result.exit_code == 1
+    assert "deepar-elbo (seed 0): FloatingPointError: the loss is nan" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "deepar-map" in result.stdout
+    assert "deepar-elbo" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_traceback_is_shown_on_demand_only(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tsbnn.evaluation
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(tsbnn.evaluation, "backtest", broken)
+    plain = run(*of(table, tmp_path / "out"))
+    assert plain.exit_code == 1
+    assert one_line(plain) == "tsbnn: out of luck"
+    debugged = run(*of(table, tmp_path / "out", "--debug"))
+    assert debugged.exit_code == 1
+    assert "Traceback (most recent call last)" in debugged.stderr
+    assert debugged.stderr.splitlines()[-1] == "tsbnn: out of luck"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_interrupt_leaves_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: bool
+) -> None:
+    error: BaseException = KeyboardInterrupt()
+    if wrapped:  # as Lightning's trainer does
+        error = SystemExit(1)
+        error.__context__ = KeyboardInterrupt()
+    breaking(monkeypatch, error)
+    result = run(*of(table, tmp_path / "out"))
+    assert result.exit_code == 130
+    assert "tsbnn: interrupted" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.strip() == f"tsbnn {tsbnn.__version__}"
+
+
+def test_help_names_what_there_is() -> None:
+    from tsbnn.forecasting.catalogue import NETWORKS
+
+    said = run("backtest", "--help").stdout
+    assert "backtest" in run("--help").stdout
+    for name in (*METHODS, *NETWORKS):
+        assert name in said
+    assert run().exit_code == 2

@@ -1,0 +1,61 @@
+"""Networks by name, made to fit a dataset: what a command line offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gluonts.model import Estimator
+
+
+def _deepar(**arguments: Any) -> Estimator:
+    from gluonts.torch import DeepAREstimator
+
+    return DeepAREstimator(**arguments)
+
+
+#: Makers of estimators by the name of their network.
+NETWORKS: Mapping[str, Callable[..., Estimator]] = {"deepar": _deepar}
+
+
+def network(
+    name: str,
+    *,
+    freq: str,
+    prediction_length: int,
+    num_feat_dynamic_real: int = 0,
+    num_feat_static_cat: int = 0,
+    num_feat_static_real: int = 0,
+    cardinality: list[int] | None = None,
+    **settings: Any,
+) -> Estimator:
+    """Build the estimator of a network, for the series and features of one dataset.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`NETWORKS`.
+    freq, prediction_length
+        Pandas alias, and steps to forecast.
+    num_feat_dynamic_real, num_feat_static_cat, num_feat_static_real
+        Numbers of known covariates and static features.
+    cardinality
+        Number of categories of each categorical static feature.
+    **settings
+        Further arguments of the estimator.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network; the message lists those there are.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"no network is named {name!r}; there are {', '.join(NETWORKS)}")
+    features: dict[str, Any] = {
+        "num_feat_dynamic_real": num_feat_dynamic_real,
+        "num_feat_static_cat": num_feat_static_cat,
+        "num_feat_static_real": num_feat_static_real,
+        "cardinality": list(cardinality or []) or None,
+    }
+    given = {key: value for key, value in features.items() if value}
+    return NETWORKS[name](freq=freq, prediction_length=prediction_length, **given, **settings)
