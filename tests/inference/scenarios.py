@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference import InferenceMethod
-from tsbnn.inference.method import BayesianOptimizer
+from tsbnn.inference import BayesianOptimizer, InferenceMethod
 
 
 class Weights(nn.Module):

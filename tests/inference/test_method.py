@@ -22,7 +22,8 @@ from tsbnn.inference import (
     method,
 )
 from tsbnn.inference.flat import gather
-from tsbnn.inference.method import BayesianOptimizer, decay
+from tsbnn.inference.method import decay
+from tsbnn.inference.optimizer import BayesianOptimizer
 
 NAMES = list(METHODS)
 POSTERIOR_NAMES = [name for name, cls in METHODS.items() if cls.is_posterior]

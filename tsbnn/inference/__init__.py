@@ -12,7 +12,8 @@ from typing import Any
 from tsbnn.inference.elbo import ELBOVI
 from tsbnn.inference.flat import count_weights, weights_at
 from tsbnn.inference.map import MAP
-from tsbnn.inference.method import BayesianOptimizer, InferenceMethod, PosteriorMethod
+from tsbnn.inference.method import InferenceMethod, PosteriorMethod
+from tsbnn.inference.optimizer import BayesianOptimizer
 from tsbnn.inference.posterior import (
     MeanFieldGaussian,
     PointMass,

@@ -22,13 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import adam_step_
-from tsbnn.inference.method import (
-    BayesianOptimizer,
-    Closure,
-    PosteriorMethod,
-    is_positive,
-    require,
-)
+from tsbnn.inference.method import PosteriorMethod, is_positive, require
+from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posterior import MeanFieldGaussian, normal
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import adam_step_
-from tsbnn.inference.method import BayesianOptimizer, Closure, InferenceMethod
+from tsbnn.inference.method import InferenceMethod
+from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posterior import PointMass
 
 

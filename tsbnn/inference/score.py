@@ -32,13 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1, adam_step_
-from tsbnn.inference.method import (
-    BayesianOptimizer,
-    Closure,
-    PosteriorMethod,
-    is_positive,
-    require,
-)
+from tsbnn.inference.method import PosteriorMethod, is_positive, require
+from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posterior import MeanFieldGaussian, normal
 
 METRICS = ("adam", "variance")
@@ -66,8 +61,9 @@ class ProximalScoreVI(PosteriorMethod):
     ----------
     metric
         Metric of the mean's step: ``"adam"``, the gradient's second moment, or ``"variance"``,
-        the posterior variance (a natural-gradient step; ``learning_rate`` is then a fraction,
-        about 0.02, and stands for :math:`1/(1 + 2 c_m)` of the mean's own proximal strength).
+        the posterior variance once it is known (a natural-gradient step; ``learning_rate`` is then
+        a fraction, about 0.02, and stands for :math:`1/(1 + 2 c_m)` of the mean's own proximal
+        strength).
     antithetic
         Pairs (two gradient evaluations a step), or single draws (one, much noisier).
     noise_margin, initial_strength, averaging
@@ -141,8 +137,8 @@ class ProximalScoreVI(PosteriorMethod):
 class ProximalScoreOptimizer(BayesianOptimizer):
     """Proximal steps in closed form.
 
-    Persistent state beside weights and gradient: mean, precision, momentum and (metric "adam")
-    second moment, four weight-sized vectors; two more live during a step.
+    Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
+    four weight-sized vectors; two more live during a step.
 
     Attributes
     ----------
@@ -175,8 +171,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         self._write_spread(values).pow_(-2)
         self.posterior.precision.copy_(values)
         self._vector("momentum")
-        if method.metric == "adam":
-            self._vector("second_moment")
+        self._vector("second_moment")
         # (r - 1)^2 averaged over each tensor and, exponentially, over steps.
         self._vectors["noise"] = torch.ones(
             len(self._fixed), dtype=values.dtype, device=values.device
@@ -282,7 +277,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
         before = self.flat.values.copy_(mean)
         momentum, rate = self._vectors["momentum"], self.learning_rate()
-        if self.method.metric == "adam":
+        if self.method.metric == "adam" or self.probing:
             adam_step_(
                 mean,
                 gradient,

@@ -1,0 +1,242 @@
+"""The torch optimizer that every method builds: closures, flat weights, state and posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.flat import FlatWeights
+from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, require
+from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
+from tsbnn.inference.posterior import Posterior
+from tsbnn.inference.priors import match_names
+
+Closure = Callable[[], Tensor]
+
+
+class BayesianOptimizer(torch.optim.Optimizer):
+    """A torch optimizer whose state is an approximate posterior.
+
+    Between steps the module holds the posterior mean. Weights that the user changes there
+    (``load_state_dict``, manual edits) are taken as the new mean.
+
+    Attributes
+    ----------
+    posterior
+        The current approximation.
+    gradient_evaluations
+        How often closures were called.
+    num_observations, temperature
+        N and T of the target.
+    """
+
+    posterior: Posterior
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: InferenceMethod,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        require(
+            isinstance(num_observations, int) and num_observations >= 1,
+            "num_observations",
+            num_observations,
+            "an integer of at least 1",
+        )
+        require(
+            total_steps is None or (isinstance(total_steps, int) and total_steps >= 1),
+            "total_steps",
+            total_steps,
+            "an integer of at least 1 or None",
+        )
+        if method.is_posterior:
+            refuse_batch_statistics(module)
+            disable_dropout(module)
+        self.method = method
+        self.num_observations = num_observations
+        self.total_steps = total_steps
+        self.temperature = method.temperature
+        self.gradient_evaluations = 0
+        self.steps = 0
+        self.flat = FlatWeights(module)
+        self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
+        self.generator = generator
+        if generator is None:
+            self.generator = torch.Generator().manual_seed(torch.initial_seed())
+        super().__init__([slot.parameter for slot in self.flat.slots], {"lr": method.learning_rate})
+        # Lightning and LR schedulers look at param_groups alone; all state is in flat vectors.
+        self._vectors: dict[str, Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep everything in copies and pickles (torch's own keeps ``param_groups`` and state)."""
+        return dict(self.__dict__)
+
+    @property
+    def likelihood_weight(self) -> float:
+        """Weight N/T of the mean loss in the negative log target."""
+        return self.num_observations / self.temperature
+
+    def learning_rate(self) -> float:
+        """Return the step size now: the group's ``lr`` times the method's own schedule."""
+        factor = decay(self.method.schedule, self.steps, self.total_steps)
+        return float(self.param_groups[0]["lr"]) * factor
+
+    @property
+    def warming(self) -> bool:
+        """Whether the next step belongs to the warm start."""
+        method = self.method
+        if not isinstance(method, PosteriorMethod):
+            return False
+        return self.steps < method.warm_start_steps(self.total_steps)
+
+    def deterministic(self) -> list[bool]:
+        """Say for each parameter whether it is kept without a spread."""
+        method = self.method
+        if not isinstance(method, PosteriorMethod) or method.bayesian_parameters is None:
+            return [False] * len(self.flat.slots)
+        patterns = list(method.bayesian_parameters)
+        return [not match for match in match_names(patterns, self.flat.slots)]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set all gradients to zero (in place: they are views of one flat vector)."""
+        self.flat.zero_gradient()
+
+    def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]
+        """Take one step of inference.
+
+        Parameters
+        ----------
+        closure
+            Zeroes the gradients, runs forward and backward on one minibatch, and returns the mean
+            negative log-likelihood per observation, in nats. Called once or more, each time on the
+            same minibatch; see :meth:`InferenceMethod.evaluations`.
+
+        Returns
+        -------
+        Tensor
+            Mean of the closure's losses, 0-dim.
+
+        Raises
+        ------
+        ValueError
+            Without a closure.
+        FloatingPointError
+            If a loss is not finite; posterior and module are then left as before the step.
+        """
+        if closure is None:
+            raise ValueError(
+                f"{type(self.method).__name__} evaluates the loss at weights of its own choice: "
+                "call optimizer.step(closure). Loss scaling for fp16 cannot work with it; use "
+                "bf16 or float32."
+            )
+        if self.flat.synchronise():
+            self._adopt()
+        with torch.no_grad():
+            loss = self._step(closure)
+            self.steps += 1
+            self._rest()
+        return loss
+
+    def finalize(self, closures: Iterable[Closure] | None = None) -> None:
+        """Do what a method needs after its last step: here, leave the module at the mean."""
+        if self.flat.synchronise():
+            self._adopt()
+        self._rest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that an exact resume needs: vectors, counters and the noise source."""
+        generator = self.generator
+        return {
+            "method": self.method.to_dict(),
+            "posterior": {k: v.clone() for k, v in self.posterior.state_dict().items()},
+            "vectors": {name: vector.clone() for name, vector in self._vectors.items()},
+            "counters": {"steps": self.steps, "evaluations": self.gradient_evaluations},
+            "generator": None if generator is None else generator.get_state(),
+            "state": {},
+            "param_groups": [
+                {k: v for k, v in group.items() if k != "params"} for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned and put the mean into the module.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another method or another number of weights.
+        """
+        name = state_dict.get("method", {}).get("name")
+        require(name == self.method.name, "method of the state", name, repr(self.method.name))
+        for key, value in state_dict["posterior"].items():
+            expected = self.posterior.state_dict()[key].shape
+            require(
+                value.shape == expected, f"shape of {key}", tuple(value.shape), f"{tuple(expected)}"
+            )
+        self.flat.synchronise()
+        self._follow()
+        self.posterior.load_state_dict(state_dict["posterior"])
+        for key, value in state_dict["vectors"].items():
+            self._vectors[key].copy_(value)
+        self.steps = state_dict["counters"]["steps"]
+        self.gradient_evaluations = state_dict["counters"]["evaluations"]
+        if self.generator is not None and state_dict["generator"] is not None:
+            self.generator.set_state(state_dict["generator"].cpu())
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update(saved)
+        self._rest()
+
+    def _vector(self, name: str, fill: float = 0.0) -> Tensor:
+        """Create persistent state: a weight-sized vector that is saved, restored and moved."""
+        self._vectors[name] = torch.full_like(self.flat.values, fill)
+        return self._vectors[name]
+
+    def _step(self, closure: Closure) -> Tensor:
+        raise NotImplementedError
+
+    def _evaluate(self, closure: Closure) -> Tensor:
+        """Call the closure at the weights in place; the gradient is then in the flat buffer."""
+        # Inside an enclosing autocast the casts of earlier weights would be used again.
+        torch.clear_autocast_cache()
+        with torch.enable_grad():
+            loss = closure()
+        self.gradient_evaluations += 1
+        self.flat.collect_gradient()
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise ValueError(f"the closure must return the loss as a 0-dim tensor, not {loss!r}")
+        loss = loss.detach().reshape(())
+        # On an accelerator the check would wait for the device: there it is made now and then.
+        looked_at = loss.device.type == "cpu" or self.gradient_evaluations % 50 == 0
+        if looked_at and not bool(torch.isfinite(loss)):
+            self._rest()
+            raise FloatingPointError(
+                f"the loss is {loss.item()} after {self.gradient_evaluations} gradient "
+                "evaluations. The posterior is as before this step. Check the data for extreme "
+                "values, or lower the learning rate."
+            )
+        return loss
+
+    def _rest(self) -> None:
+        """Put the posterior mean into the module."""
+        self.flat.values.copy_(self.posterior.mean)
+        self.flat.mark()
+
+    def _follow(self) -> None:
+        """Move all state to the dtype and device that the module has now."""
+        values = self.flat.values
+        self.posterior.to(device=values.device, dtype=values.dtype)
+        for name, vector in self._vectors.items():
+            self._vectors[name] = vector.to(values)
+        self.prior.to(values)
+        self.param_groups[0]["params"] = [slot.parameter for slot in self.flat.slots]
+
+    def _adopt(self) -> None:
+        """Take weights that somebody put into the module as the new posterior mean."""
+        self._follow()
+        self.posterior.mean.copy_(self.flat.values)
