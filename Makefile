@@ -11,6 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 JOBS ?= 2
 OUT ?= report/
+BENCHMARKS ?= known_posteriors step_cost stability defaults forecasting
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
@@ -53,7 +54,7 @@ test: $(DEV)  ## lint, types and every test, notebooks in their short mode
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@TSBNN_SHORT=1 $(BIN)/python -m pytest -q -n $(JOBS) --nbmake --nbmake-timeout=300 tests $(wildcard notebooks)
+	@$(BIN)/python -m pytest -q -n $(JOBS) tests
 
 lint: $(DEV)  ## style, docstrings and likely bugs (ruff)
 	@$(BIN)/ruff check .
@@ -72,7 +73,7 @@ notebooks: $(DEV)  ## execute every notebook in full and keep its output
 
 benchmark: $(DEV)  ## run every script of benchmarks/, whose figures we publish (hours)
 	@$(PIP_INSTALL) -e '.[dev,benchmark]'
-	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	@for name in $(BENCHMARKS); do echo "benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name; done
 
 clean:  ## remove .venv, caches, builds and the report
 	rm -rf $(VENV) build dist report .hypothesis .mypy_cache .pytest_cache .ruff_cache
