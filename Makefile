@@ -69,6 +69,7 @@ types: $(DEV)  ## type checks (mypy; strict for inference and evaluation)
 
 notebooks: $(DEV)  ## execute every notebook in full and keep its output
 	@echo "Executing the notebooks in full"
+	@$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 	@$(BIN)/python -m pytest -q --nbmake --overwrite --nbmake-timeout=3600 notebooks
 
 benchmark: $(DEV)  ## run every script of benchmarks/, whose figures we publish (hours)

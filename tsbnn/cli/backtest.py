@@ -230,7 +230,7 @@ def _data(
             season or loaded.season,
             # Other windows than the registered ones: series train up to their first one.
             training=loaded.training if as_registered else None,
-            units=dict(getattr(loaded.spec, "units", {})),
+            units=dict(loaded.spec.units),
         )
     if not path.suffix and not path.exists() and len(path.parts) == 1:
         raise UsageError(

@@ -38,6 +38,7 @@ _BUNDLED = (
         windows=26,
         validation_windows=26,
         split="test: the last 26 fortnights (nearly all of 2015); validation: the 26 before",
+        units={"precipitation": "mm", "temp_max": "°C", "temp_min": "°C", "wind": "m/s"},
         bundled=True,
     ),
     Spec(
@@ -60,6 +61,7 @@ _BUNDLED = (
         windows=8,
         validation_windows=8,
         split="test: the last 8 quarters of 13 weeks; validation: the 8 before",
+        units={"co2": "ppm"},
         bundled=True,
     ),
     Spec(
@@ -82,6 +84,7 @@ _BUNDLED = (
         windows=10,
         validation_windows=10,
         split="test: the years 2001-2010; validation: 1991-2000",
+        units={"sst": "°C"},
         bundled=True,
     ),
     Spec(

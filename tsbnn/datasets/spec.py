@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -67,6 +67,8 @@ class Spec:
         The split in words.
     known_covariates
         Columns known ahead.
+    units
+        Units of the targets, by item id; for the axes of plots.
     bundled
         Whether its files come with the package.
     trains_on_validation
@@ -87,6 +89,7 @@ class Spec:
     validation_windows: int
     split: str
     known_covariates: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
     bundled: bool = False
     trains_on_validation: bool = True
 
