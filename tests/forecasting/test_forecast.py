@@ -88,8 +88,9 @@ def test_one_path_a_draw_warns_and_is_nan() -> None:
     with pytest.warns(RuntimeWarning, match="aleatoric variance"):
         assert np.isnan(one.aleatoric_std).all()
     assert np.isfinite(one.total_std).all()
-    with pytest.warns(RuntimeWarning, match="single weight draw"):
+    with pytest.warns(RuntimeWarning, match="single weight draw") as warned:
         assert np.isnan(forecast(draw_index=np.zeros(20, int)).epistemic_std).all()
+    assert warned[0].filename == __file__, "the warning points at the caller's line"
 
 
 def test_copies_keep_the_draws() -> None:

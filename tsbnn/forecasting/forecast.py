@@ -108,7 +108,7 @@ class BayesianForecast(SampleForecast):
     @property
     def epistemic_std(self) -> Array:
         """Standard deviation over weights in target units, floored at 0, ``prediction_length``."""
-        return np.sqrt(np.maximum(self.epistemic_variance, 0.0))
+        return np.sqrt(np.maximum(self._warned("epistemic"), 0.0))
 
     @property
     def aleatoric_std(self) -> Array:
