@@ -121,8 +121,12 @@ def test_a_budget_of_gradient_evaluations_sets_the_steps() -> None:
         ValueError, match=r"gradient_evaluations=10 and trainer_kwargs .*max_epochs"
     ):
         plan_steps({}, {"max_epochs": 3}, 50, MAP(), 10)
+
+
+def test_a_budget_below_one_step_is_refused_before_training(tiny) -> None:
     with pytest.raises(ValueError, match=r"less than one step of 'score' takes \(2\)"):
-        plan_steps({}, {}, 50, ProximalScoreVI(), 1)
+        BayesianEstimator(tiny("deepar"), "score", gradient_evaluations=1)
+    assert BayesianEstimator(tiny("deepar"), "map", gradient_evaluations=1)
 
 
 def test_observed_points_are_counted_once(series, multivariate) -> None:

@@ -12,7 +12,7 @@ from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
 from tsbnn.forecasting.predictor import BayesianPredictor
-from tsbnn.forecasting.settings import check_estimator
+from tsbnn.forecasting.settings import check_budget, check_estimator
 from tsbnn.forecasting.training import train
 from tsbnn.inference import InferenceMethod, from_dict, method
 
@@ -56,8 +56,8 @@ class BayesianEstimator(Estimator):
     TypeError
         If ``estimator`` is no GluonTS torch estimator.
     ValueError
-        For heads that are no likelihood, weight decay, unknown methods or settings, and counts
-        below 1.
+        For heads that are no likelihood, weight decay, unknown methods or settings, counts below 1,
+        and ``gradient_evaluations`` that do not pay for a single step.
     """
 
     @validated()
@@ -87,6 +87,8 @@ class BayesianEstimator(Estimator):
             raise ValueError(f"seed must lie in 0..2**63-1, not {seed}")
         self.estimator = estimator
         self.inference = _method(inference, inference_kwargs or {})
+        if gradient_evaluations is not None:
+            check_budget(self.inference, gradient_evaluations)
         self.num_draws = num_draws
         self.num_samples = num_samples or getattr(estimator, "num_parallel_samples", 100)
         self.seed = seed

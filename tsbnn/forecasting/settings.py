@@ -146,6 +146,21 @@ def _drop_clipping(
         )
 
 
+def check_budget(method: InferenceMethod, gradient_evaluations: int) -> None:
+    """Refuse a budget of gradient evaluations that does not pay for a single step.
+
+    Raises
+    ------
+    ValueError
+        Naming the budget and what one step takes.
+    """
+    if method.steps_within(gradient_evaluations) < 1:
+        raise ValueError(
+            f"gradient_evaluations={gradient_evaluations} is less than one step of "
+            f"{method.name!r} takes ({method.evaluations(1)})"
+        )
+
+
 def plan_steps(
     settings: dict[str, Any],
     given: dict[str, Any],
@@ -166,7 +181,7 @@ def plan_steps(
     method
         Knows how many steps a budget pays for.
     gradient_evaluations
-        The budget, or None to follow ``max_epochs`` and ``max_steps``.
+        The budget, at least one step's, or None to follow ``max_epochs`` and ``max_steps``.
 
     Returns
     -------
@@ -176,7 +191,7 @@ def plan_steps(
     Raises
     ------
     ValueError
-        If the budget is below one step, or meets ``max_epochs`` or ``max_steps``.
+        If the budget meets ``max_epochs`` or ``max_steps``.
     """
     if gradient_evaluations is not None:
         twice = [key for key in ("max_epochs", "max_steps") if given.get(key) is not None]
@@ -186,11 +201,6 @@ def plan_steps(
                 "how long to train: leave one out."
             )
         steps = method.steps_within(gradient_evaluations)
-        if steps < 1:
-            raise ValueError(
-                f"gradient_evaluations={gradient_evaluations} is less than one step of "
-                f"{method.name!r} takes ({method.evaluations(1)})"
-            )
         settings.update(max_steps=steps, max_epochs=-1)
         return steps
     if settings.get("fast_dev_run"):
