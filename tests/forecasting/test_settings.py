@@ -47,6 +47,7 @@ def test_other_predictors_and_estimators_are_refused() -> None:
         ({"gradient_clip_val": 10.0}, "gradient_clip_val=10.0.*inference='map'"),
         ({"precision": "16-mixed"}, "bf16-mixed"),
         ({"precision": 16}, "bf16-mixed"),
+        ({"precision": "bf16-true"}, "bf16-mixed"),
         ({"accumulate_grad_batches": 2}, "batch_size"),
         ({"devices": 2}, "only one device"),
         ({"devices": [0, 1]}, "only one device"),

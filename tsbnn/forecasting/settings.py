@@ -73,8 +73,8 @@ def trainer_settings(
     Raises
     ------
     ValueError
-        For gradient clipping under a posterior method, fp16, accumulated gradients, and more than
-        one device.
+        For gradient clipping or bfloat16 weights under a posterior method, fp16, accumulated
+        gradients, and more than one device.
     """
     given = dict(getattr(estimator, "__init_args__", {}).get("trainer_kwargs") or {})
     settings: dict[str, Any] = {"accelerator": "auto", "devices": 1, "logger": False}
@@ -83,6 +83,11 @@ def trainer_settings(
         raise ValueError(
             f"trainer_kwargs: precision={settings['precision']!r} scales the loss, and a rescaled "
             "gradient is no score. Use precision='bf16-mixed' or '32-true'."
+        )
+    if method.is_posterior and settings.get("precision") == "bf16-true":
+        raise ValueError(
+            "trainer_kwargs: precision='bf16-true' keeps the posterior in bfloat16, whose steps of "
+            "0.4 % swallow the small updates of a precision. Use precision='bf16-mixed' or '32-true'."
         )
     if settings.get("accumulate_grad_batches", 1) not in (None, 1):
         raise ValueError(
