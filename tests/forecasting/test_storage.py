@@ -90,6 +90,19 @@ def test_saving_again_replaces_a_model_and_nothing_else(folder, trained, tmp_pat
         save(object(), tmp_path / "x")
 
 
+def test_a_link_is_followed_and_the_working_directory_refused(
+    folder, trained, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "newest").symlink_to("model")
+    save(trained, tmp_path / "newest")
+    assert (tmp_path / "newest").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "newest"]
+    assert load(tmp_path / "newest") == trained
+    monkeypatch.chdir(folder)
+    with pytest.raises(FileExistsError, match="choose a folder in it"):
+        save(trained, ".")
+
+
 def test_a_failed_save_leaves_the_old_model(folder, trained, tmp_path, monkeypatch) -> None:
     def fail(*args) -> None:
         raise OSError("no space left")

@@ -45,21 +45,24 @@ def save(predictor: BayesianPredictor, path: str | os.PathLike[str]) -> None:
     predictor
         A predictor of a :class:`tsbnn.BayesianEstimator`.
     path
-        The folder. A saved model there is replaced.
+        The folder. A saved model there is replaced; a link to a folder is followed.
 
     Raises
     ------
     TypeError
         If the predictor is of another kind.
     FileExistsError
-        If something that is no saved model stands there.
+        If something that is no saved model stands there, or it is the working directory, which
+        cannot be replaced.
     """
     if not isinstance(predictor, BayesianPredictor):
         raise TypeError(
             f"only predictors of a BayesianEstimator can be saved, not {type(predictor).__name__}; "
             "GluonTS's own have predictor.serialize(path)"
         )
-    target = Path(path)
+    target = Path(path).resolve()
+    if target == Path.cwd():
+        raise FileExistsError(f"{target} is the working directory: choose a folder in it")
     if target.exists() and not (target / MANIFEST).is_file() and not _is_empty(target):
         raise FileExistsError(f"{target} exists and is no saved model: choose another path")
     target.parent.mkdir(parents=True, exist_ok=True)
