@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from gluonts.dataset.split import split
 from gluonts.ev.metrics import ND, MeanWeightedSumQuantileLoss
@@ -280,6 +281,8 @@ def test_business_days_cause_no_warning_of_ours(recwarn):
             ValueError,
             "'x' has prediction_length=7.*5",
         ),
+        ({"models": [Fake()]}, TypeError, "models must be a dict of estimators by name, not list"),
+        ({"data": pd.DataFrame({"target": [1.0]})}, TypeError, r"tsbnn\.from_frame makes one"),
         ({"models": {"x": "deepar"}}, TypeError, "'x': str is no GluonTS estimator"),
         ({"baselines": {"y": Fake(7)}}, ValueError, "'y' has prediction_length=7"),
         ({"data": []}, ValueError, "no series"),

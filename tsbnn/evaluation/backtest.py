@@ -102,7 +102,7 @@ def backtest(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For bad arguments and data, before anything is trained; series are named.
     BacktestError
         If a model failed; its ``backtest`` has the results of the others.
@@ -171,6 +171,11 @@ def _check_arguments(
     prediction_length: int,
     on_error: str,
 ) -> None:
+    if not isinstance(models, Mapping):
+        raise TypeError(
+            f"models must be a dict of estimators by name, not {type(models).__name__}: "
+            "{'my model': estimator}"
+        )
     extra = {} if isinstance(baselines, bool) else dict(baselines)
     if not models and not extra and baselines is not True:
         raise ValueError("there is no model to test: models is empty and baselines are left out")

@@ -10,7 +10,7 @@ that GluonTS does not define are left out, ``info`` too: nobody can say whether 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,8 @@ class RollingWindows:
             dataset, targets that are not one-dimensional or infinite, double ids, series too
             short, histories without any observed value, and covariates that do not reach the end
             of the last window.
+        TypeError
+            For what is no dataset of GluonTS: a pandas frame, say.
         """
         for name, value in (
             ("prediction_length", prediction_length),
@@ -77,8 +79,14 @@ class RollingWindows:
         ):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+        entries = list(dataset)
+        if strange := [entry for entry in entries if not isinstance(entry, Mapping)]:
+            raise TypeError(
+                "the dataset must be one of GluonTS: its entries are dicts with start and target; "
+                f"found {type(strange[0]).__name__}. tsbnn.from_frame makes one of a pandas frame"
+            )
         series = tuple(
-            {**entry, "item_id": series_name(entry, index)} for index, entry in enumerate(dataset)
+            {**entry, "item_id": series_name(entry, index)} for index, entry in enumerate(entries)
         )
         if not series:
             raise ValueError("the dataset holds no series")
