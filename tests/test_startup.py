@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
-
-import pytest
 
 HEAVY = {"gluonts", "lightning", "matplotlib", "numba", "pandas", "scipy", "torch"}
 
@@ -32,7 +29,6 @@ def test_import_loads_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tsbnn.cli") is None, reason="no tsbnn/cli.py")
 def test_help_loads_nothing_heavy() -> None:
     loaded = loaded_after("from tsbnn.cli import app; app(['--help'])")
     assert "typer" in loaded
