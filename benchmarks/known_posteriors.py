@@ -127,7 +127,6 @@ def main() -> None:
         }
         for method, settings in described.items():
             for seed in case.seeds:
-                # A single draw needs two minibatches for the evaluations of a pair.
                 rows.append({**measure(case, method, seed), "settings": settings})
         frame = pd.DataFrame(rows)
         print(f"wrote {write(frame, 'known_posteriors')}", flush=True)

@@ -73,7 +73,7 @@ def test_what_is_no_posterior_yet_is_not_kept(tiny) -> None:
     for number in range(30):
         step(module, number)
         module._compare(float(number))
-    first = module.bayesian_optimizer.first_proximal_step
+    first = module.bayesian_optimizer.phase_ends["probe"]
     assert 0 < first < 30
     assert module.best_step == first
 

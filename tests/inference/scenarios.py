@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference import BayesianOptimizer, InferenceMethod
+from tsbnn.inference.flat import slots
 
 
 class Weights(nn.Module):
@@ -17,6 +18,11 @@ class Weights(nn.Module):
     def __init__(self, num_weights: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.zeros(num_weights, dtype=dtype))
+
+
+def gather(module: nn.Module) -> Tensor:
+    """Copy the trainable weights of ``module`` into a new vector (``num_weights``)."""
+    return torch.cat([slot.parameter.detach().reshape(-1) for slot in slots(module)])
 
 
 @dataclass

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.inference.scenarios import gather
 from tsbnn.inference import count_weights, weights_at
-from tsbnn.inference.flat import FlatWeights, gather, slots
+from tsbnn.inference.flat import FlatWeights, slots
 
 
 def network() -> nn.Sequential:
@@ -120,6 +121,14 @@ def test_a_changed_shape_is_refused() -> None:
     flat = FlatWeights(module)
     module[2].bias = nn.Parameter(torch.zeros(3))
     with pytest.raises(ValueError, match=r"'2\.bias' changed its shape from \(2,\) to \(3,\)"):
+        flat.synchronise()
+
+
+def test_freezing_under_the_optimizer_is_refused() -> None:
+    module = network()
+    flat = FlatWeights(module)
+    module[0].weight.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"'0\.weight' was frozen after the optimizer was built"):
         flat.synchronise()
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.inference.scenarios import gather
 from tsbnn.inference import (
     ELBOVI,
     MAP,
@@ -21,7 +22,6 @@ from tsbnn.inference import (
     from_dict,
     method,
 )
-from tsbnn.inference.flat import gather
 from tsbnn.inference.method import decay
 from tsbnn.inference.optimizer import BayesianOptimizer
 
@@ -148,10 +148,28 @@ def test_resuming_from_a_state_dict_is_exact(name: str, tmp_path) -> None:
     assert resumed.gradient_evaluations == optimizer.gradient_evaluations
 
 
+@pytest.mark.parametrize("name", POSTERIOR_NAMES)
+def test_going_on_with_a_longer_horizon_stays_in_its_phase(name: str) -> None:
+    module = built()
+    optimizer = optimizer_of(method(name), module, steps=40)
+    train(optimizer, module, batches(40))
+    other = built()
+    longer = optimizer_of(method(name), other, steps=400)
+    longer.load_state_dict(optimizer.state_dict())
+    assert not longer.warming
+    before = longer.posterior.variance.clone()
+    train(longer, other, batches(1))
+    change = (longer.posterior.variance / before).log().abs().max()
+    assert 0 < float(change) < 1
+
+
 def test_a_state_that_does_not_fit_is_refused() -> None:
     state = optimizer_of(MAP(), built()).state_dict()
     with pytest.raises(ValueError, match="method of the state must be 'score', not 'map'"):
         optimizer_of(ProximalScoreVI(), built()).load_state_dict(state)
+    other = MAP().optimizer(built(), num_observations=7)
+    with pytest.raises(ValueError, match="num_observations of the state must be 7 as here"):
+        other.load_state_dict(state)
     with pytest.raises(ValueError, match="shape of locations"):
         optimizer_of(MAP(), built("attention")).load_state_dict(state)
 
@@ -259,8 +277,17 @@ def test_a_loss_that_is_not_finite_leaves_the_posterior_as_it_was(name: str) -> 
     train(optimizer, module, batches(3))
     before = {k: v.clone() for k, v in optimizer.posterior.state_dict().items()}
     (inputs, labels), *_ = batches(1)
-    with pytest.raises(FloatingPointError, match="the loss is nan after"):
+    with pytest.raises(FloatingPointError, match=r"the loss is not finite after .*loss nan"):
         train(optimizer, module, [(inputs * torch.nan, labels)])
+
+    def finite_loss_without_a_gradient() -> Tensor:
+        optimizer.zero_grad()
+        loss = (module[1].weight * 0.0).square().sum().sqrt()
+        loss.backward()
+        return loss
+
+    with pytest.raises(FloatingPointError, match=r"the gradient is not finite after .*loss 0\.0"):
+        optimizer.step(finite_loss_without_a_gradient)
     for key, value in optimizer.posterior.state_dict().items():
         assert torch.equal(value, before[key])
     assert torch.equal(gather(module), optimizer.posterior.mean)
@@ -296,6 +323,16 @@ def test_description_round_trip(inference: InferenceMethod) -> None:
         (lambda: method("score", metric="fisher"), "metric must be one of adam, variance"),
         (lambda: method("score", metric="variance", bayesian_parameters=("a",)), "metric must be"),
         (lambda: method("score", warm_start=1.0), "warm_start must be from 0 to below 1, not 1.0"),
+        (lambda: method("elbo", warm_start="x"), "warm_start must be from 0 to below 1, not 'x'"),
+        (lambda: method("score", averaging=float("inf")), "averaging must be 0 or more, and fin"),
+        (lambda: method("score", antithetic="no"), "antithetic must be True or False, not 'no'"),
+        (lambda: method("elbo", bayesian_parameters=()), "a tuple of name patterns or None, not"),
+        (lambda: MAP().replace(rate=1.0), "setting of 'map' must be one of prior, learning_rate"),
+        (lambda: MAP().optimizer(built(), num_observations=True), "num_observations must be an"),
+        (
+            lambda: optimizer_of(MAP(), built()).add_param_group({"params": [torch.zeros(1)]}),
+            "weights are fixed when it is built",
+        ),
         (lambda: method("score", probe_steps=0), "probe_steps must be an integer of at least 1"),
         (lambda: method("elbo", initial_scale=0.0), "initial_scale must be positive"),
         (lambda: method("elbo", bayesian_parameters="head"), "a tuple of name patterns or None"),

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.distributions import Normal
 
+from tests.inference.scenarios import gather
 from tsbnn.inference import MeanFieldGaussian, PointMass, Posterior, posterior_from_config
-from tsbnn.inference.flat import gather
 
 MEAN = torch.tensor([1.0, -2.0, 0.5])
 PRECISION = torch.tensor([4.0, 0.25, 1.0])

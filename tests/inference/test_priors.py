@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.distributions import Normal
 
+from tests.inference.scenarios import gather
 from tsbnn.inference import (
     CentredPrior,
     FanInPrior,
@@ -18,7 +19,7 @@ from tsbnn.inference import (
     PatternPrior,
     Prior,
 )
-from tsbnn.inference.flat import gather, slots
+from tsbnn.inference.flat import slots
 from tsbnn.inference.priors import prior_from_dict
 
 
@@ -134,6 +135,7 @@ def test_description_round_trip(prior: Prior) -> None:
         (lambda: IsotropicPrior(0.0), "scale must be a positive finite number, not 0.0"),
         (lambda: FanInPrior(float("nan")), "gain must be a positive"),
         (lambda: CentredPrior(0.0, torch.tensor([1.0, 0.0])), "positive and finite"),
+        (lambda: CentredPrior(torch.tensor([0.0, torch.nan]), 1.0), "mean .* must be finite"),
         (lambda: prior_from_dict({"name": "flat"}), "unknown prior 'flat'; known: centred, fan_in"),
         (lambda: prior_from_dict({"name": "fan_in", "settings": {"x": 1}}), "cannot be built"),
         (lambda: prior_from_dict({"name": "centred", "settings": {}}), "cannot be built"),
@@ -153,5 +155,6 @@ def test_a_pattern_without_match_lists_the_names() -> None:
 
 def test_vectors_of_another_module_are_refused() -> None:
     module = Mixed()
-    with pytest.raises(ValueError, match="belongs to another module"):
-        CentredPrior(torch.zeros(5), 1.0).resolve(slots(module), gather(module))
+    for length in (5, gather(module).numel() + 1):
+        with pytest.raises(ValueError, match="belongs to another module"):
+            CentredPrior(torch.zeros(length), 1.0).resolve(slots(module), gather(module))

@@ -36,7 +36,7 @@ def test_the_closed_form_minimises_the_proximal_objective(ratio: float, strength
 
     method = ProximalScoreVI(prior=IsotropicPrior(1e6), initial_strength=strength, averaging=0.0)
     optimizer = method.optimizer(Weights(3, torch.float64), num_observations=10)
-    optimizer.steps = optimizer.first_proximal_step
+    optimizer.steps = optimizer.phase_ends["probe"]
     optimizer._vectors["noise"].zero_()
     optimizer.posterior.precision.fill_(2.0)
     optimizer._update_precision(

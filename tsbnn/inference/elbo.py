@@ -59,6 +59,9 @@ class ELBOVI(PosteriorMethod):
         super().__post_init__()
         for name in ("scale_learning_rate", "initial_scale"):
             require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
+        for name in ("antithetic", "sticking_the_landing"):
+            value = getattr(self, name)
+            require(isinstance(value, bool), name, value, "True or False")
 
     def evaluations(self, steps: int) -> int:
         """One for each step of the warm start, then two (antithetic pairs) or one a step."""
@@ -138,8 +141,8 @@ class ELBOOptimizer(BayesianOptimizer):
         self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
         self._move(mean, gradient, "", self.steps, self.learning_rate())
         rate = self.learning_rate() * self.method.scale_learning_rate / self.method.learning_rate
-        warm_start = self.method.warm_start_steps(self.total_steps)
-        self._move(log_scale, scale_gradient, "scale_", self.steps - warm_start, rate)
+        step = self.steps - self.phase_ends["warm_start"]
+        self._move(log_scale, scale_gradient, "scale_", step, rate)
         torch.mul(log_scale, -2.0, out=self.posterior.precision).exp_()
         return loss
 

@@ -83,11 +83,6 @@ def count_weights(module: nn.Module) -> int:
     return sum(slot.size for slot in slots(module))
 
 
-def gather(module: nn.Module) -> Tensor:
-    """Copy the trainable weights of ``module`` into a new vector (``num_weights``)."""
-    return torch.cat([slot.parameter.detach().reshape(-1) for slot in slots(module)])
-
-
 @contextmanager
 def weights_at(module: nn.Module, weights: Tensor) -> Iterator[nn.Module]:
     """Run ``module`` at the flat vector ``weights``, then give it its own weights back.
@@ -166,8 +161,19 @@ class FlatWeights:
         bool
             True if somebody else replaced or changed weights since :meth:`mark`: the module's
             values then stand in :attr:`values` (perhaps of a new dtype or device).
+
+        Raises
+        ------
+        ValueError
+            If a parameter was frozen or changed its shape meanwhile.
         """
         parameters = [slot.parameter for slot in self.slots]
+        for slot, parameter in zip(self.slots, parameters, strict=True):
+            if not parameter.requires_grad:
+                raise ValueError(
+                    f"parameter {slot.name!r} was frozen after the optimizer was built: freeze "
+                    "first, then build a new optimizer"
+                )
         if not self._aliased(parameters):
             self._bind()
             return True

@@ -28,6 +28,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -50,6 +51,15 @@ def require(condition: bool, name: str, value: object, wanted: str) -> None:
 def is_positive(value: object) -> bool:
     """Say whether ``value`` is a positive finite number."""
     return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def is_count(value: object) -> bool:
+    """Say whether ``value`` is an integer (Python's or NumPy's, no bool) of at least 1."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def decay(schedule: str, step: int, total_steps: int | None) -> float:
@@ -146,7 +156,14 @@ class InferenceMethod:
         raise NotImplementedError
 
     def replace(self, **settings: Any) -> InferenceMethod:
-        """Return a copy with some settings changed."""
+        """Return a copy with some settings changed.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`from_settings`.
+        """
+        self._check_names(settings)
         return dataclasses.replace(self, **settings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,9 +185,7 @@ class InferenceMethod:
         ValueError
             For settings that this method does not have, or values that do not fit.
         """
-        known = [setting.name for setting in dataclasses.fields(cls)]
-        for key in settings:
-            require(key in known, f"setting of {cls.name!r}", key, f"one of {', '.join(known)}")
+        cls._check_names(settings)
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in settings.items()
@@ -178,6 +193,12 @@ class InferenceMethod:
         if isinstance(values.get("prior"), Mapping):
             values["prior"] = prior_from_dict(values["prior"])
         return cls(**values)
+
+    @classmethod
+    def _check_names(cls, settings: Mapping[str, Any]) -> None:
+        known = [setting.name for setting in dataclasses.fields(cls)]
+        for key in settings:
+            require(key in known, f"setting of {cls.name!r}", key, f"one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,12 +229,18 @@ class PosteriorMethod(InferenceMethod):
         patterns = self.bayesian_parameters
         require(
             patterns is None
-            or (isinstance(patterns, tuple) and all(isinstance(p, str) for p in patterns)),
+            or (isinstance(patterns, tuple) and patterns != () and all(map(_is_text, patterns))),
             "bayesian_parameters",
             patterns,
             "a tuple of name patterns or None",
         )
-        require(0 <= self.warm_start < 1, "warm_start", self.warm_start, "from 0 to below 1")
+        share = self.warm_start
+        require(
+            share == 0 or (is_positive(share) and share < 1),
+            "warm_start",
+            share,
+            "from 0 to below 1",
+        )
 
     def warm_start_steps(self, total_steps: int | None) -> int:
         """How many steps the warm start takes."""

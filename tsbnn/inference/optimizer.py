@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.flat import FlatWeights
-from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, require
+from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, is_count, require
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
 from tsbnn.inference.posterior import Posterior
 from tsbnn.inference.priors import match_names
@@ -43,24 +43,20 @@ class BayesianOptimizer(torch.optim.Optimizer):
         total_steps: int | None,
         generator: torch.Generator | None,
     ) -> None:
+        wanted = "an integer of at least 1"
+        require(is_count(num_observations), "num_observations", num_observations, wanted)
         require(
-            isinstance(num_observations, int) and num_observations >= 1,
-            "num_observations",
-            num_observations,
-            "an integer of at least 1",
-        )
-        require(
-            total_steps is None or (isinstance(total_steps, int) and total_steps >= 1),
+            total_steps is None or is_count(total_steps),
             "total_steps",
             total_steps,
-            "an integer of at least 1 or None",
+            f"{wanted} or None",
         )
         if method.is_posterior:
             refuse_batch_statistics(module)
             disable_dropout(module)
         self.method = method
-        self.num_observations = num_observations
-        self.total_steps = total_steps
+        self.num_observations = int(num_observations)
+        self.total_steps = None if total_steps is None else int(total_steps)
         self.temperature = method.temperature
         self.gradient_evaluations = 0
         self.steps = 0
@@ -70,6 +66,11 @@ class BayesianOptimizer(torch.optim.Optimizer):
         if generator is None:
             self.generator = torch.Generator().manual_seed(torch.initial_seed())
         super().__init__([slot.parameter for slot in self.flat.slots], {"lr": method.learning_rate})
+        # Steps at which phases of the method end. They are state: a run that goes on with another
+        # horizon must not fall back into a phase that it has left.
+        self.phase_ends: dict[str, int] = {}
+        if isinstance(method, PosteriorMethod):
+            self.phase_ends["warm_start"] = method.warm_start_steps(self.total_steps)
         # Lightning and LR schedulers look at param_groups alone; all state is in flat vectors.
         self._vectors: dict[str, Tensor] = {}
 
@@ -90,10 +91,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
     @property
     def warming(self) -> bool:
         """Whether the next step belongs to the warm start."""
-        method = self.method
-        if not isinstance(method, PosteriorMethod):
-            return False
-        return self.steps < method.warm_start_steps(self.total_steps)
+        return self.steps < self.phase_ends.get("warm_start", 0)
 
     def deterministic(self) -> list[bool]:
         """Say for each parameter whether it is kept without a spread."""
@@ -102,6 +100,18 @@ class BayesianOptimizer(torch.optim.Optimizer):
             return [False] * len(self.flat.slots)
         patterns = list(method.bayesian_parameters)
         return [not match for match in match_names(patterns, self.flat.slots)]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refuse further parameters: the posterior is over those that the module had.
+
+        Raises
+        ------
+        ValueError
+            After construction.
+        """
+        if hasattr(self, "_vectors"):
+            raise ValueError("a posterior's weights are fixed when it is built: build a new one")
+        super().add_param_group(param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to zero (in place: they are views of one flat vector)."""
@@ -127,7 +137,9 @@ class BayesianOptimizer(torch.optim.Optimizer):
         ValueError
             Without a closure.
         FloatingPointError
-            If a loss is not finite; posterior and module are then left as before the step.
+            If a loss or gradient is not finite; posterior and module are then left as before the
+            step. (On an accelerator only every 50th evaluation is looked at, since that waits for
+            the device.)
         """
         if closure is None:
             raise ValueError(
@@ -156,7 +168,9 @@ class BayesianOptimizer(torch.optim.Optimizer):
             "method": self.method.to_dict(),
             "posterior": {k: v.clone() for k, v in self.posterior.state_dict().items()},
             "vectors": {name: vector.clone() for name, vector in self._vectors.items()},
+            "target": {"num_observations": self.num_observations, "temperature": self.temperature},
             "counters": {"steps": self.steps, "evaluations": self.gradient_evaluations},
+            "phase_ends": dict(self.phase_ends),
             "generator": None if generator is None else generator.get_state(),
             "state": {},
             "param_groups": [
@@ -170,10 +184,14 @@ class BayesianOptimizer(torch.optim.Optimizer):
         Raises
         ------
         ValueError
-            If the state is of another method or another number of weights.
+            If the state is of another method, another target (N or T), or another number of
+            weights. (To go on with new data, take the old posterior as the prior.)
         """
         name = state_dict.get("method", {}).get("name")
         require(name == self.method.name, "method of the state", name, repr(self.method.name))
+        for key, value in state_dict["target"].items():
+            own = getattr(self, key)
+            require(value == own, f"{key} of the state", value, f"{own} as here")
         for key, value in state_dict["posterior"].items():
             expected = self.posterior.state_dict()[key].shape
             require(
@@ -186,6 +204,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
             self._vectors[key].copy_(value)
         self.steps = state_dict["counters"]["steps"]
         self.gradient_evaluations = state_dict["counters"]["evaluations"]
+        self.phase_ends = dict(state_dict["phase_ends"])
         if self.generator is not None and state_dict["generator"] is not None:
             self.generator.set_state(state_dict["generator"].cpu())
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
@@ -213,12 +232,13 @@ class BayesianOptimizer(torch.optim.Optimizer):
         loss = loss.detach().reshape(())
         # On an accelerator the check would wait for the device: there it is made now and then.
         looked_at = loss.device.type == "cpu" or self.gradient_evaluations % 50 == 0
-        if looked_at and not bool(torch.isfinite(loss)):
+        if looked_at and not bool(torch.isfinite(loss + self.flat.gradient.sum())):
             self._rest()
+            name = "gradient" if bool(torch.isfinite(loss)) else "loss"
             raise FloatingPointError(
-                f"the loss is {loss.item()} after {self.gradient_evaluations} gradient "
-                "evaluations. The posterior is as before this step. Check the data for extreme "
-                "values, or lower the learning rate."
+                f"the {name} is not finite after {self.gradient_evaluations} gradient evaluations "
+                f"(loss {loss.item()}); the step was not taken. Check the data for extreme values "
+                "and the network for operations without a gradient, or lower the learning rate."
             )
         return loss
 

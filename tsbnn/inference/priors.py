@@ -119,6 +119,8 @@ class CentredPrior(Prior):
         scale = torch.as_tensor(self.scale)
         if not bool(((scale > 0) & torch.isfinite(scale)).all()):
             raise ValueError("every scale of a CentredPrior must be positive and finite")
+        if not bool(torch.isfinite(torch.as_tensor(self.mean)).all()):
+            raise ValueError("every mean of a CentredPrior must be finite")
 
     @classmethod
     def from_posterior(
@@ -151,13 +153,17 @@ class CentredPrior(Prior):
         value = getattr(self, attribute)
         if not isinstance(value, Tensor):
             return float(value)
-        end = slot.offset + slot.size
-        if value.ndim != 1 or end > len(value):
-            raise ValueError(
-                f"the {attribute} of CentredPrior has shape {tuple(value.shape)}, but parameter "
-                f"{slot.name!r} takes weights {slot.offset} to {end}: it belongs to another module"
-            )
-        return value[slot.offset : end]
+        return value[slot.offset : slot.offset + slot.size]
+
+    def resolve(self, places: list[Slot], like: Tensor) -> ResolvedPrior:
+        """Apply the rule; vectors must have one number for each weight."""
+        for attribute, value in vars(self).items():
+            if isinstance(value, Tensor) and value.shape != like.shape:
+                raise ValueError(
+                    f"the {attribute} of CentredPrior has shape {tuple(value.shape)}, but the "
+                    f"module's weights have {tuple(like.shape)}: it belongs to another module"
+                )
+        return super().resolve(places, like)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the prior; its vectors are not JSON and are left out."""

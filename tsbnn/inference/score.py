@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1, adam_step_
-from tsbnn.inference.method import PosteriorMethod, is_positive, require
+from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posterior import MeanFieldGaussian, normal
 
@@ -96,13 +96,11 @@ class ProximalScoreVI(PosteriorMethod):
         require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
         for name in ("noise_margin", "initial_strength", "probe_scale"):
             require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
-        require(self.averaging >= 0, "averaging", self.averaging, "0 or more")
-        require(
-            isinstance(self.probe_steps, int) and self.probe_steps >= 1,
-            "probe_steps",
-            self.probe_steps,
-            "an integer of at least 1",
-        )
+        rate = self.averaging
+        require(rate == 0 or is_positive(rate), "averaging", rate, "0 or more, and finite")
+        require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
+        steps = self.probe_steps
+        require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
         require(
             self.metric == "adam" or self.bayesian_parameters is None,
             "metric",
@@ -161,11 +159,10 @@ class ProximalScoreOptimizer(BayesianOptimizer):
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
         values = self.flat.values
-        self.first_probing_step = method.warm_start_steps(total_steps)
-        probe_steps = method.probe_steps
-        if total_steps is not None:
-            probe_steps = max(1, min(probe_steps, (total_steps - self.first_probing_step) // 10))
-        self.first_proximal_step = self.first_probing_step + probe_steps
+        warm_start, probe_steps = self.phase_ends["warm_start"], method.probe_steps
+        if self.total_steps is not None:
+            probe_steps = max(1, min(probe_steps, (self.total_steps - warm_start) // 10))
+        self.phase_ends["probe"] = warm_start + probe_steps
         self._fixed = self.deterministic()
         self.posterior = MeanFieldGaussian(values.clone(), torch.ones_like(values))
         self._write_spread(values).pow_(-2)
@@ -182,7 +179,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
     @property
     def probing(self) -> bool:
         """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
-        return self.steps < self.first_proximal_step
+        return self.steps < self.phase_ends["probe"]
 
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
@@ -238,7 +235,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
                   \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
         """
-        k, precision = self.steps - self.first_probing_step, self.posterior.precision
+        k, precision = self.steps - self.phase_ends["warm_start"], self.posterior.precision
         inverse_temperature = 1.0 / self.temperature
         if k == 0:
             precision.copy_(curvature.abs_())
@@ -257,7 +254,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         views = self.flat.views(ratio.sub_(1.0))
         # c depends on earlier steps only: c that reacts to its own r would be biased.
         averaged = method.initial_strength + method.averaging * (
-            self.steps - self.first_proximal_step
+            self.steps - self.phase_ends["probe"]
         )
         self.strength = (noise * method.noise_margin).clamp_(min=averaged)
         norms = torch.stack(torch._foreach_norm(views))
