@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from typing import Any
 
@@ -13,7 +14,7 @@ from gluonts.ev.metrics import ND, MeanWeightedSumQuantileLoss
 from gluonts.model.evaluation import evaluate_forecasts
 from gluonts.torch import DeepAREstimator
 
-from tests.evaluation.doubles import Cheat, Described, Fake, series
+from tests.evaluation.doubles import Cheat, Described, Failing, Fake, series
 from tsbnn.evaluation import BacktestError, SeasonalNaiveGaussian, backtest
 from tsbnn.evaluation.scores import QUANTILE_LEVELS
 from tsbnn.evaluation.windows import RollingWindows
@@ -183,6 +184,18 @@ def test_baselines_are_always_there_and_train_on_an_equal_budget(
     assert runs["network"].tolist() == ["deepar", "deepar", "seasonal_naive", "gluonts_deepar"]
     assert runs["inference"].tolist() == ["score", "score", "none", "adam"]
     assert all(len(f.samples) == 10 for cell in result.forecasts.values() for f in cell)
+
+
+def test_nothing_is_trained_to_stand_beside_models_that_all_failed(
+    empty_working_directory, monkeypatch
+):
+    # The real one would train on GluonTS's 5,000 batches.
+    module = importlib.import_module("tsbnn.evaluation.backtest")
+    monkeypatch.setattr(module, "gluonts_deepar", lambda *args: tiny_deepar())
+    settings = {"baselines": True, "windows": 1, "on_error": "skip"}
+    result = go({"failing": Failing()}, seeds=(1,), **settings)
+    assert list(result.failures) == [("failing", 1)]
+    assert result.models == ["seasonal_naive"]
 
 
 def test_a_model_with_a_baselines_name_replaces_it(empty_working_directory):

@@ -80,8 +80,9 @@ def backtest(
         True puts ``seasonal_naive`` (:class:`SeasonalNaiveGaussian`) and ``gluonts_deepar``
         (:func:`gluonts_deepar`, GluonTS's defaults) into the table, after the models. The latter
         trains on as many batches as the largest of ``models`` took gradient evaluations, or on
-        GluonTS's 5,000 if none was counted. A mapping of estimators takes their place; False
-        leaves them out. A model that has a baseline's name replaces it.
+        GluonTS's 5,000 if none was counted; it is left out where every one of ``models`` failed.
+        A mapping of estimators takes their place; False leaves them out. A model that has a
+        baseline's name replaces it.
     dataset_name
         For the table; the dataset's ``name`` if it has one and this is empty.
     progress
@@ -148,10 +149,11 @@ def backtest(
 
     for name, estimator in models.items():
         measure(name, estimator)
+    nothing_to_compare = bool(models) and not result.models
     if baselines is True:
         if SEASONAL_NAIVE not in models:
             measure(SEASONAL_NAIVE, SeasonalNaiveGaussian(prediction_length, season))
-        if GLUONTS_DEEPAR not in models:
+        if GLUONTS_DEEPAR not in models and not nothing_to_compare:
             budget = max(result.results["gradient_evaluations"].dropna(), default=0)
             measure(GLUONTS_DEEPAR, deepar(int(budget) or None))
     elif baselines:
