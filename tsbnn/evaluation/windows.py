@@ -49,12 +49,15 @@ class RollingWindows:
         Full entries, labels included. Only :meth:`labels` reads those.
     prediction_length, count, stride
         Labels per window, windows per series, and steps from one window's start to the next.
+    named
+        Whether any series came with an ``item_id`` of its own; else their places name them.
     """
 
     series: tuple[Entry, ...]
     prediction_length: int
     count: int
     stride: int
+    named: bool = True
 
     @classmethod
     def of(
@@ -90,7 +93,8 @@ class RollingWindows:
         )
         if not series:
             raise ValueError("the dataset holds no series")
-        windows = cls(series, int(prediction_length), int(count), int(stride))
+        named = any(entry.get("item_id") is not None for entry in entries)
+        windows = cls(series, int(prediction_length), int(count), int(stride), named)
         seen: set[str] = set()
         for entry in series:
             if entry["item_id"] in seen:
@@ -186,7 +190,8 @@ class RollingWindows:
         Raises
         ------
         ValueError
-            If there is no series, or one goes on beyond the start of its first test window.
+            If there is no series, if one goes on beyond the start of its first test window, or if
+            one cannot be told to be a test series or not, because only one of them has an id.
         """
         entries = list(dataset)
         if not entries:
@@ -197,6 +202,7 @@ class RollingWindows:
             starts[entry["item_id"]] = _after(entry["start"], first)
         for position, entry in enumerate(entries):
             item = series_name(entry, position)
+            self._check_name(entry, item, item in starts)
             end = _after(entry["start"], len(entry["target"]))
             if item in starts and end > starts[item]:
                 raise ValueError(
@@ -204,6 +210,22 @@ class RollingWindows:
                     f"starts at {starts[item]}: a model would be trained on labels"
                 )
         return entries
+
+    def _check_name(self, entry: Entry, item: str, known: bool) -> None:
+        """Refuse a training series of which nobody can say whether it is a test series."""
+        unnamed = entry.get("item_id") is None
+        if unnamed and self.named:
+            raise ValueError(
+                f"training_data: the series at place {item} has no item_id, but the dataset's "
+                "series have: it cannot be checked that no model is trained on labels. Give it "
+                "the item_id that it has in the dataset"
+            )
+        if not unnamed and not self.named and not known:
+            raise ValueError(
+                f"training_data: series {item!r} has an item_id, but the dataset's series have "
+                "none: it cannot be checked that no model is trained on labels. Give those of the "
+                "dataset their item_id"
+            )
 
 
 def _after(start: pd.Period, steps: int) -> pd.Period:
