@@ -142,7 +142,7 @@ def test_training_data_of_ones_own_must_end_before_the_first_label():
 def test_training_series_that_cannot_be_matched_with_the_test_series_are_refused():
     data = series(2, 20)
     nameless = [{k: v for k, v in entry.items() if k != "item_id"} for entry in data]
-    with pytest.raises(ValueError, match="place 0 has no item_id.*trained on labels.*Give it"):
+    with pytest.raises(ValueError, match=r"place 0 has no item_id.*trained on labels.*Give it"):
         RollingWindows.of(data, 4, 2, 4).check_training(nameless)
     with pytest.raises(ValueError, match="'s0' has an item_id, but the dataset's series have none"):
         RollingWindows.of(nameless, 4, 2, 4).check_training(data)
