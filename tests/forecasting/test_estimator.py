@@ -85,7 +85,7 @@ def test_multivariate_targets(tiny, multivariate) -> None:
     assert forecast.draw_mean is None
 
 
-@pytest.mark.parametrize("name", ["deepar", "tft", "wavenet", "tide"])
+@pytest.mark.parametrize("name", ["deepar", "tft", "wavenet", "tide", "patch_tst"])
 def test_static_and_dynamic_features(name, tiny) -> None:
     def data(extra: int) -> ListDataset:
         return ListDataset(
@@ -110,6 +110,8 @@ def test_static_and_dynamic_features(name, tiny) -> None:
     }
     if name == "tft":
         features = {"dynamic_dims": [3], "static_dims": [1], "static_cardinalities": [2, 2]}
+    if name == "patch_tst":
+        features = {"num_feat_dynamic_real": 3}
     estimator = BayesianEstimator(tiny(name, **features), num_draws=2, num_samples=4)
     predictor = estimator.train(data(0), data(0))
     assert np.isfinite(paths(predictor, data(4))).all()
@@ -161,6 +163,8 @@ def test_inference_by_name_by_object_and_by_description(tiny) -> None:
         build(num_draws=0)
     with pytest.raises(ValueError, match="seed must lie in"):
         build(seed=-1)
+    with pytest.raises(ValueError, match="seed must lie in"):
+        build().with_seed(-1)
 
 
 def test_description_and_seeds(tiny) -> None:
@@ -175,6 +179,8 @@ def test_description_and_seeds(tiny) -> None:
     other = estimator.with_seed(5)
     assert (other.seed, estimator.seed, other.num_samples) == (5, 1, 30)
     assert other.inference == estimator.inference
+    assert dump_json(load_json(dump_json(other))) == dump_json(other)
+    assert load_json(dump_json(other)).seed == 5
 
 
 def test_the_summary_says_what_training_did(tiny, series) -> None:
@@ -203,6 +209,23 @@ def test_equal_budgets(inference, tiny, series) -> None:
     assert summary["gradient_evaluations"] in (19, 20)
     assert summary["steps"] == estimator.inference.steps_within(20)
     assert summary["best_step"] <= summary["steps"]
+
+
+@pytest.mark.usefixtures("empty_working_directory")
+def test_a_budget_shows_its_epochs_and_is_spent_across_checkpoints(
+    tiny, series, tmp_path, capfd
+) -> None:
+    def train(budget, ckpt_path=None):
+        shown = {"default_root_dir": str(tmp_path), "enable_progress_bar": True}
+        wrapped = tiny("simple_feedforward", trainer_kwargs=shown)
+        wrapped.__init_args__["trainer_kwargs"].pop("max_epochs")
+        estimator = BayesianEstimator(wrapped, "map", gradient_evaluations=budget)
+        return estimator.train(series, ckpt_path=ckpt_path).training_summary["steps"]
+
+    # Epochs have three batches: the fourth of the first training is cut short.
+    assert train(10) == 10
+    assert "Epoch 3/3" in capfd.readouterr().out
+    assert train(20, str(tmp_path / "checkpoints" / "last.ckpt")) == 20
 
 
 @pytest.mark.usefixtures("empty_working_directory")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from gluonts.dataset.common import ListDataset
@@ -39,6 +40,39 @@ def test_sample_counts_are_exact(name, num_samples, per_draw, trained, series) -
 def test_at_least_one_sample(trained, series) -> None:
     with pytest.raises(ValueError, match="num_samples must be at least 1, not 0"):
         trained["deepar"].predict(series, num_samples=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_samples": 2.5}, "num_samples must be a whole number of at least 1, not 2.5"),
+        ({"num_samples": True}, "num_samples must be a whole number"),
+        ({"seed": -1}, r"seed must lie in 0\.\.2\*\*63-1, not -1"),
+        ({"seed": 0.5}, "seed must be a whole number, not 0.5"),
+    ],
+)
+def test_counts_and_seeds_that_are_none(options, message, trained, series) -> None:
+    with pytest.raises(ValueError, match=message):
+        trained["deepar"].predict(series, **options)
+
+
+def test_numbers_of_numpy_are_numbers(trained, series) -> None:
+    (one, *_), (other, *_) = (
+        trained["deepar"].predict(series, num_samples=kind(5), seed=kind(3))
+        for kind in (int, np.int64)
+    )
+    np.testing.assert_array_equal(one.samples, other.samples)
+
+
+def test_a_frame_is_no_dataset(trained) -> None:
+    with pytest.raises(
+        TypeError, match=r"dataset is a pandas DataFrame.*tsbnn\.datasets\.from_frame"
+    ):
+        trained["deepar"].predict(pd.DataFrame({"target": [1.0]}))
+
+
+def test_series_that_come_one_by_one_are_forecast(trained, series) -> None:
+    assert len(list(trained["deepar"].predict(entry for entry in series))) == 3
 
 
 @pytest.mark.usefixtures("unchanged_global_random_state")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import warnings
 
 import numpy as np
 import pytest
@@ -32,13 +34,25 @@ def test_weight_decay_is_refused_and_a_learning_rate_said_to_do_nothing(tiny) ->
     with pytest.raises(ValueError, match=r"weight_decay=0.01.*prior"):
         BayesianEstimator(tiny("deepar", weight_decay=0.01))
     BayesianEstimator(tiny("deepar", weight_decay=0.0))
-    with pytest.warns(UserWarning, match=r"lr=0.02.*ProximalScoreVI\(learning_rate=0.02\)"):
-        BayesianEstimator(tiny("deepar", lr=0.02))
+    with pytest.warns(UserWarning, match=r"lr=0.02.*ProximalScoreVI\(learning_rate=0.02\)") as said:
+        estimator = BayesianEstimator(tiny("deepar", lr=0.02))
+    assert [warning.filename for warning in said] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert estimator.with_seed(1).with_seed(2).seed == 2
 
 
-def test_other_predictors_and_estimators_are_refused() -> None:
-    with pytest.raises((TypeError, ValueError)):
-        BayesianEstimator(SeasonalNaivePredictor(4, 7))
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (SeasonalNaivePredictor(4, 7), "SeasonalNaivePredictor"),
+        ("deepar", "str"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_estimator_is_refused_in_words(given, name) -> None:
+    with pytest.raises(TypeError, match=f"must be a GluonTS torch estimator .*, not {name}"):
+        BayesianEstimator(given)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +116,7 @@ def test_checkpoints_are_kept_only_where_a_folder_is_named(tiny, tmp_path) -> No
         ({"max_epochs": 3, "max_steps": 20}, 50, 20),
         ({"max_epochs": -1, "max_steps": 20}, 50, 20),
         ({"max_epochs": 3, "limit_train_batches": 10}, 50, 30),
+        ({"max_epochs": 3, "overfit_batches": 10}, 50, 30),
         ({"max_epochs": 3, "limit_train_batches": 1.0}, 50, 150),
         ({"max_epochs": -1}, 50, None),
         ({"max_epochs": 3}, None, None),
@@ -117,7 +132,15 @@ def test_a_budget_of_gradient_evaluations_sets_the_steps() -> None:
         trainer = {"max_epochs": 100}
         steps = plan_steps(trainer, {}, 50, method, 1001)
         assert method.evaluations(steps) <= 1001 < method.evaluations(steps + 1)
-        assert trainer == {"max_steps": steps, "max_epochs": -1}
+        assert trainer == {"max_steps": steps, "max_epochs": math.ceil(steps / 50)}
+    for batches, trainer in ((None, {}), (50, {"goes_on": True})):
+        found: dict[str, object] = {}
+        plan_steps(found, {}, batches, MAP(), 1001, **trainer)
+        assert found == {"max_steps": 1001, "max_epochs": -1}
+    for limit in ("limit_train_batches", "overfit_batches"):
+        found = {limit: 10}
+        plan_steps(found, {}, 50, MAP(), 1001)
+        assert found["max_epochs"] == 101
     with pytest.raises(
         ValueError, match=r"gradient_evaluations=10 and trainer_kwargs .*max_epochs"
     ):

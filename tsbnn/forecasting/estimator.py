@@ -3,6 +3,7 @@
 # GluonTS's `validated` reads the annotations of a constructor at run time, as objects.
 # ruff: noqa: I002
 
+import copy
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from gluonts.dataset.common import Dataset
 from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
+from tsbnn.forecasting.inputs import check_count, check_seed
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.settings import check_budget, check_estimator
 from tsbnn.forecasting.training import train
@@ -63,7 +65,7 @@ class BayesianEstimator(Estimator):
     @validated()
     def __init__(
         self,
-        estimator: Estimator,
+        estimator: Any,
         inference: Any = "score",
         num_draws: int = 20,
         num_samples: int | None = None,
@@ -72,8 +74,8 @@ class BayesianEstimator(Estimator):
         gradient_evaluations: int | None = None,
         inference_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(lead_time=estimator.lead_time)
         check_estimator(estimator)
+        super().__init__(lead_time=estimator.lead_time)
         counts = {
             "num_draws": num_draws,
             "num_samples": num_samples,
@@ -81,10 +83,10 @@ class BayesianEstimator(Estimator):
             "gradient_evaluations": gradient_evaluations,
         }
         for name, value in counts.items():
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        if seed is not None and not 0 <= seed < 2**63:
-            raise ValueError(f"seed must lie in 0..2**63-1, not {seed}")
+            if value is not None:
+                check_count(value, name)
+        if seed is not None:
+            check_seed(seed)
         self.estimator = estimator
         self.inference = _method(inference, inference_kwargs or {})
         if gradient_evaluations is not None:
@@ -126,6 +128,12 @@ class BayesianEstimator(Estimator):
             and weight noise continue exactly, the sequence of windows starts anew.
         **kwargs
             Ignored, as in GluonTS.
+
+        Raises
+        ------
+        TypeError
+            For data that are no GluonTS dataset or can be read once only: a pandas frame (see
+            :func:`tsbnn.datasets.from_frame`), an iterator.
         """
         return self.train_model(
             training_data,
@@ -188,16 +196,17 @@ class BayesianEstimator(Estimator):
         )
 
     def with_seed(self, seed: int | None) -> "BayesianEstimator":
-        """Return an estimator that differs in its seed only."""
-        return BayesianEstimator(
-            estimator=self.estimator,
-            inference=self.inference,
-            num_draws=self.num_draws,
-            num_samples=self.num_samples,
-            seed=seed,
-            num_observations=self.num_observations,
-            gradient_evaluations=self.gradient_evaluations,
-        )
+        """Return an estimator that differs in its seed only.
+
+        Raises
+        ------
+        ValueError
+            If ``seed`` is no whole number in ``0..2**63-1``.
+        """
+        other = copy.copy(self)
+        other.seed = seed if seed is None else check_seed(seed)
+        other.__init_args__ = {**self.__init_args__, "seed": other.seed}
+        return other
 
     def describe(self) -> dict[str, str]:
         """Name the network, the inference method and its posterior family."""

@@ -19,6 +19,8 @@ from gluonts.transform import SelectFields, Transformation
 from torch import Tensor
 
 from tsbnn.forecasting.forecast import BayesianForecast
+from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
+from tsbnn.forecasting.inputs import check_count, check_dataset, check_seed
 from tsbnn.forecasting.likelihood import Batch, known_padding
 from tsbnn.forecasting.paths import Paths, draw_paths
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
@@ -113,12 +115,15 @@ class BayesianPredictor(PyTorchPredictor):
         Raises
         ------
         ValueError
-            If ``num_samples`` is below 1.
+            If ``num_samples`` is no whole number of at least 1, or ``seed`` none of
+            ``0..2**63-1``.
+        TypeError
+            If the dataset is none: a pandas frame, say.
         """
+        check_dataset(dataset, "dataset", again=False)
         num_samples = self.num_samples if num_samples is None else num_samples
-        if num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, not {num_samples}")
-        return self._predict(dataset, num_samples, self.seed if seed is None else seed)
+        seed = self.seed if seed is None else seed
+        return self._predict(dataset, check_count(num_samples, "num_samples"), check_seed(seed))
 
     def _predict(self, dataset: Dataset, num_samples: int, seed: int) -> Iterator[BayesianForecast]:
         fields = SelectFields(self.input_names + self.required_fields, allow_missing=True)
@@ -135,9 +140,14 @@ class BayesianPredictor(PyTorchPredictor):
         sizes = [len(part) for part in np.array_split(np.arange(num_samples), num_draws)]
         draw_index = np.repeat(np.arange(num_draws), sizes)
         stream = RandomStream(derived_seed(seed, _PATHS))
-        for batch in loader:
+        batches = iter(loader)
+        while True:
+            with without_foreign_warnings():
+                batch = next(batches, None)
+            if batch is None:
+                return
             self.prediction_net.eval()
-            with stream.active(), torch.no_grad():
+            with stream.active(), without_foreign_warnings(), torch.no_grad():
                 samples, mean, variance = self._paths(batch, draws, sizes)
             for row, start in enumerate(batch["forecast_start"]):
                 yield BayesianForecast(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,7 +50,8 @@ def check_estimator(estimator: object) -> None:
         warnings.warn(
             f"{name}(lr={rate}) has no effect under Bayesian training: the inference method has "
             f"its own step size, e.g. ProximalScoreVI(learning_rate={rate}).",
-            stacklevel=3,
+            # Above the constructor stands GluonTS's `validated`, then the caller.
+            stacklevel=4,
         )
 
 
@@ -87,7 +89,8 @@ def trainer_settings(
     if method.is_posterior and settings.get("precision") == "bf16-true":
         raise ValueError(
             "trainer_kwargs: precision='bf16-true' keeps the posterior in bfloat16, whose steps of "
-            "0.4 % swallow the small updates of a precision. Use precision='bf16-mixed' or '32-true'."
+            "0.4 % swallow the small updates of a precision. Use precision='bf16-mixed' or "
+            "'32-true'."
         )
     if settings.get("accumulate_grad_batches", 1) not in (None, 1):
         raise ValueError(
@@ -172,6 +175,8 @@ def plan_steps(
     batches_per_epoch: int | None,
     method: InferenceMethod,
     gradient_evaluations: int | None,
+    *,
+    goes_on: bool = False,
 ) -> int | None:
     """Number of optimizer steps to come; a budget of evaluations is written into ``settings``.
 
@@ -187,6 +192,8 @@ def plan_steps(
         Knows how many steps a budget pays for.
     gradient_evaluations
         The budget, at least one step's, or None to follow ``max_epochs`` and ``max_steps``.
+    goes_on
+        Whether training goes on from a checkpoint.
 
     Returns
     -------
@@ -206,20 +213,30 @@ def plan_steps(
                 "how long to train: leave one out."
             )
         steps = method.steps_within(gradient_evaluations)
-        settings.update(max_steps=steps, max_epochs=-1)
+        batches = _known_batches(settings, batches_per_epoch)
+        # The steps end training; epochs, where they can be counted, are for the progress bar. A
+        # checkpoint may lie within an epoch, which is counted as a whole one.
+        epochs = -1 if batches is None or goes_on else math.ceil(steps / batches)
+        settings.update(max_steps=steps, max_epochs=epochs)
         return steps
     if settings.get("fast_dev_run"):
         return int(settings["fast_dev_run"])
     limits = []
     if settings.get("max_steps") not in (None, -1):
         limits.append(int(settings["max_steps"]))
-    lengths = (batches_per_epoch, settings.get("limit_train_batches"))
-    # As a float, limit_train_batches is a share: only 1.0, everything, works with these loaders.
-    batches = [n for n in lengths if isinstance(n, int)]
+    batches = _known_batches(settings, batches_per_epoch)
     epochs = settings.get("max_epochs")
     if epochs is not None and epochs != -1 and batches:
-        limits.append(int(epochs) * min(batches))
+        limits.append(int(epochs) * batches)
     return max(1, min(limits)) if limits else None
+
+
+def _known_batches(settings: dict[str, Any], batches_per_epoch: int | None) -> int | None:
+    """Batches of one epoch, None for an endless one."""
+    # As floats these are shares: only 1.0, everything, works with these loaders.
+    limits = (settings.get("limit_train_batches"), settings.get("overfit_batches") or None)
+    known = [n for n in (batches_per_epoch, *limits) if isinstance(n, int)]
+    return min(known) if known else None
 
 
 def count_observed(dataset: Iterable[Any]) -> int:

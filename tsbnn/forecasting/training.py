@@ -17,6 +17,8 @@ from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
 from gluonts.transform import Transformation
 from torch import nn
 
+from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
+from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.lightning_module import (
     BayesianLightningModule,
     ValidatedLightningModule,
@@ -51,10 +53,14 @@ def train(
     ckpt_path: str | None,
 ) -> TrainOutput:
     """Train; see :meth:`tsbnn.forecasting.BayesianEstimator.train`."""
+    check_dataset(training_data, "training_data")
+    if validation_data is not None:
+        check_dataset(validation_data, "validation_data")
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
         stack.enter_context(RandomStream(seed).active())
+        stack.enter_context(without_foreign_warnings())
         return _train(
             bayesian,
             training_data,
@@ -89,6 +95,7 @@ def _train(
         getattr(estimator, "num_batches_per_epoch", None),
         method,
         bayesian.gradient_evaluations,
+        goes_on=ckpt_path is not None,
     )
     transformation = estimator.create_transformation()
     gluonts_module = estimator.create_lightning_module()

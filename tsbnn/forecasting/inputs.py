@@ -1,0 +1,88 @@
+"""What training and prediction are given, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def check_dataset(dataset: object, name: str, *, again: bool = True) -> None:
+    """Refuse what is no dataset of GluonTS.
+
+    Parameters
+    ----------
+    dataset
+        What was given.
+    name
+        Of the argument, for the message.
+    again
+        Whether it is read more than once, as in training. Then it must have a length and not be
+        an iterator, and its first entry is looked at.
+
+    Raises
+    ------
+    TypeError
+        Naming what was found and what would be right.
+    """
+    found = type(dataset).__name__
+    if isinstance(dataset, pd.DataFrame | pd.Series):
+        raise TypeError(
+            f"{name} is a pandas {found}: make a dataset of it with tsbnn.datasets.from_frame"
+        )
+    if isinstance(dataset, str | bytes | Mapping) or not isinstance(dataset, Iterable):
+        raise TypeError(
+            f"{name} must be a GluonTS dataset, e.g. a list of dicts with start and target, "
+            f"not {found}"
+        )
+    if not again:
+        return
+    if isinstance(dataset, Iterator):
+        raise TypeError(
+            f"{name} is a {found}, which can be read once only, and training reads its data again "
+            f"and again: give it list({name})"
+        )
+    if not hasattr(dataset, "__len__"):
+        raise TypeError(f"{name} must have a length, as GluonTS's datasets do; {found} has none")
+    entry = next(iter(dataset), None)
+    if entry is not None and not (isinstance(entry, Mapping) and "target" in entry):
+        raise TypeError(
+            f"{name}: the entries of a GluonTS dataset are dicts with start and target, "
+            f"not {type(entry).__name__}"
+        )
+
+
+def check_count(value: Any, name: str) -> int:
+    """Return a count as an int.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number, or below 1.
+    """
+    if not _is_whole(value):
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}")
+    return int(value)
+
+
+def check_seed(seed: Any) -> int:
+    """Return a seed as an int.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number in ``0..2**63-1``.
+    """
+    if not _is_whole(seed):
+        raise ValueError(f"seed must be a whole number, not {seed!r}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed must lie in 0..2**63-1, not {seed}")
+    return int(seed)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
