@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tsbnn.evaluation import calibration, metrics, scores
+from tsbnn.evaluation.epistemic import epistemic_share
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_unknown_metrics_are_answered_with_the_known_ones(scored):
         scored[3].value("crsp")
 
 
-def test_the_epistemic_share_is_not_floored_and_needs_all_forecasts():
+def test_the_epistemic_share_is_not_floored_and_counts_what_is_known():
     def forecast(epistemic: float, total: float) -> SimpleNamespace:
         return SimpleNamespace(
             samples=np.zeros((4, 2)),
@@ -93,4 +94,38 @@ def test_the_epistemic_share_is_not_floored_and_needs_all_forecasts():
     assert values["epistemic_share"] == pytest.approx((-0.1 + 0.5) / 2)
     forecasts[0] = SimpleNamespace(samples=np.zeros((4, 2)))
     _, values = metrics.score_windows(labels, forecasts, scales)
+    assert values["epistemic_share"] == pytest.approx(0.5)
+    forecasts[1] = forecast(np.nan, 10.0)
+    _, values = metrics.score_windows(labels, forecasts, scales)
     assert "epistemic_share" not in values
+
+
+def test_the_epistemic_share_is_one_in_table_and_plot_and_has_no_scale():
+    rng = np.random.default_rng(3)
+
+    def forecasts(size: float, item: str) -> list[SimpleNamespace]:
+        return [
+            SimpleNamespace(
+                samples=np.zeros((4, 1)),
+                epistemic_variance=size * rng.normal(0.3, 0.2, 1),
+                total_std=np.sqrt(size * rng.uniform(0.5, 4.0, 1)),
+                num_draws=20,
+                item_id=item,
+            )
+            for _ in range(5)
+        ]
+
+    groups = {"small": forecasts(1.0, "small"), "large": forecasts(1e6, "large")}
+    both = groups["small"] + groups["large"]
+    sums, values = metrics.score_windows(np.zeros((10, 1)), both, np.ones(10))
+    share, _ = epistemic_share(both)
+    assert values["epistemic_share"] == pytest.approx(float(share[0]))
+    # Of one series it is a ratio of means, and each series counts alike.
+    expected = [
+        np.sum([f.epistemic_variance for f in group])
+        / np.sum([np.square(f.total_std) for f in group])
+        for group in groups.values()
+    ]
+    assert values["epistemic_share"] == pytest.approx(np.mean(expected))
+    one = np.r_[np.ones(5), np.zeros(5)]
+    assert sums.value("epistemic_share", one) == pytest.approx(expected[0])

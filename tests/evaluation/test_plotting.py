@@ -105,7 +105,8 @@ def test_the_epistemic_band_averages_unfloored_variances(ax: Axes) -> None:
     np.testing.assert_allclose(high - low, 2 * 1.6448536 * np.sqrt(np.maximum(smoothed, 0)))
 
 
-@pytest.mark.parametrize("variance", [0.0, -1.0])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("variance", [0.0, -1.0, np.nan])
 def test_no_epistemic_band_where_there_is_none(ax: Axes, variance: float) -> None:
     plot_forecast(forecast(variance), ax=ax)
     assert set(bands(ax)) == {"50 % interval", "90 % interval"}
@@ -184,10 +185,19 @@ def test_epistemic_share_puts_series_on_one_scale() -> None:
     small, large = forecast(1.0), forecast(1.0)
     large.epistemic_variance = small.epistemic_variance * 3e6
     large.total_std = small.total_std * 1e3
+    large.item_id = "storm"
     share, error = epistemic_share([small, large])
     np.testing.assert_allclose(share, (0.25 + 0.75) / 2)
     spread = np.std([-0.25, 0.25], ddof=1) / np.sqrt(2)
     np.testing.assert_allclose(error, np.hypot(spread, 0.5 * np.sqrt(2 / 21)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_share_that_paths_do_not_tell_is_left_out(ax: Axes) -> None:
+    plot_epistemic_share({"few": [forecast(np.nan)], "many": [forecast(1.0)]}, ax=ax)
+    labels = [one.get_label() for one in ax.get_lines()]
+    assert "many" in labels
+    assert "few" not in labels
 
 
 def test_epistemic_share_needs_weight_draws(ax: Axes) -> None:

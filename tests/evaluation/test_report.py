@@ -269,6 +269,24 @@ def test_one_seed_has_errors_over_windows() -> None:
     assert errors["crps"] == pytest.approx(means.std(ddof=1) / np.sqrt(12), rel=0.15)
 
 
+def test_coverages_that_the_paths_are_too_few_for_are_named() -> None:
+    def note(num_samples: int) -> str:
+        planted = {"one": Planted(0.0)}
+        result = backtest(
+            planted,
+            series(),
+            prediction_length=STEPS,
+            windows=2,
+            num_samples=num_samples,
+            baselines=False,
+        )
+        return summary_table(result).error_note
+
+    assert "widest interval of 38 paths is one of 94.8 %: a coverage of 95 % takes" in note(38)
+    assert "widest interval of 2 paths is one of 33.3 %: a coverage of 50 % and 95 %" in note(2)
+    assert "widest" not in note(39)
+
+
 def test_numbers_are_written_for_readers() -> None:
     assert written(12345.678, "count") == "12\u202f346"
     assert written(0.0312, "percent", 1) == "3.1 %"

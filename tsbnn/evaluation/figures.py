@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsbnn.evaluation.calibration import central_interval, pit, pit_histogram
+from tsbnn.evaluation.epistemic import epistemic_variance
 from tsbnn.evaluation.plot_style import style
 from tsbnn.evaluation.plotting import (
     plot_differences,
@@ -118,11 +119,7 @@ def figures(
         model: [f for cell in cells if cell[0] == model for f in backtest.forecasts[cell]]
         for model in pits
     }
-    known = [
-        model
-        for model, group in bayesian.items()
-        if any(np.nanmax(getattr(f, "epistemic_variance", [0.0])) > 0 for f in group[:8])
-    ]
+    known = [model for model, group in bayesian.items() if any(_is_spread(f) for f in group[:8])]
     if known:
         yield _plot(
             "epistemic_share",
@@ -249,6 +246,11 @@ def _plot(
         files.append(file.getvalue())
     light, night = files
     return Plot(group, name, caption, alt, light, night, round(100 * WIDTH), round(100 * height))
+
+
+def _is_spread(forecast: Any) -> bool:
+    variance = epistemic_variance(forecast)
+    return variance is not None and bool((variance > 0).any())
 
 
 def _file_names(models: Iterable[str]) -> dict[str, str]:

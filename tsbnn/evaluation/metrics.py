@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tsbnn.evaluation import calibration, scores
+from tsbnn.evaluation.epistemic import scaled_variances
 from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.shapes import Array
 
@@ -86,8 +87,9 @@ def score_windows(
     WindowScores
         Sums by window.
     dict
-        Every metric's value: those of the windows, ``pit_deviation`` (mean over 20 bins of
-        :math:`|\mathrm{density} - 1|`) and ``pit_ks`` (Kolmogorov-Smirnov distance).
+        Every metric's value: those of the windows (``epistemic_share`` where any forecast knows
+        it, see :func:`tsbnn.evaluation.epistemic.scaled_variances`), ``pit_deviation`` (mean over
+        20 bins of :math:`|\mathrm{density} - 1|`) and ``pit_ks`` (Kolmogorov-Smirnov distance).
     """
     parts, transforms = [], []
     generator = stream(0, "pit")
@@ -102,11 +104,10 @@ def score_windows(
         {name: np.concatenate([part[name][0] for part in parts]) for name in names},
         {name: np.concatenate([part[name][1] for part in parts]) for name in names},
     )
-    share = _epistemic_share(forecasts)
-    if share is not None:
-        known = ~np.isnan(share)
-        sums.numerators["epistemic_share"] = np.where(known, share, 0.0)
-        sums.denominators["epistemic_share"] = known.astype(np.float64)
+    epistemic, total = scaled_variances(forecasts)
+    if np.isfinite(total).any():
+        sums.numerators["epistemic_share"] = np.nansum(epistemic, axis=1)
+        sums.denominators["epistemic_share"] = np.nansum(total, axis=1)
     values = {name: float(sums.value(name)) for name in sums.numerators}
     deviation = calibration.pit_deviation(np.concatenate(transforms))
     values["pit_deviation"] = deviation.mean_absolute
@@ -152,13 +153,3 @@ def _sums(y: Array, x: Array, scale: Array) -> dict[str, tuple[Array, Array]]:
             known,
         )
     return sums
-
-
-def _epistemic_share(forecasts: Sequence[Any]) -> Array | None:
-    """Epistemic part of each window's variance, unfloored; None if no forecast tells it."""
-    if not all(hasattr(f, "epistemic_variance") and hasattr(f, "total_std") for f in forecasts):
-        return None
-    total = np.array([np.sum(np.square(f.total_std)) for f in forecasts])
-    epistemic = np.array([np.sum(f.epistemic_variance) for f in forecasts])
-    share = np.full(len(total), np.nan)
-    return np.asarray(np.divide(epistemic, total, out=share, where=total > 0))

@@ -20,7 +20,7 @@ from tsbnn.evaluation.calibration import (
     pit_histogram,
     reliability_curve,
 )
-from tsbnn.evaluation.epistemic import epistemic_share, running_mean
+from tsbnn.evaluation.epistemic import epistemic_share, epistemic_variance, running_mean
 from tsbnn.evaluation.plot_style import curve, ink, page
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def plot_forecast(
     ``epistemic_variance`` :math:`v` (over weight draws, in squared target units) gets one band
     more around the paths' mean: :math:`\pm 1.645 \sqrt{\max(\bar v, 0)}`, where 90 % of the
     posterior's networks see their mean. A few paths per draw tell :math:`v` with much noise, so
-    :math:`\bar v` is its running mean over ``smooth`` steps, not floored before.
+    :math:`\bar v` is its running mean over ``smooth`` steps, not floored before; one path per
+    draw does not tell it at all, and there is no such band.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def plot_forecast(
         else:
             low, high = central_interval(samples, nominal)
         _band(ax, ahead, low, high, "C0", 0.22 + 0.18 * rank, _percent(nominal, "interval"))
-    variance = getattr(forecast, "epistemic_variance", None)
-    if variance is not None and np.nanmax(variance, initial=0.0) > 0:
+    variance = epistemic_variance(forecast)
+    if variance is not None and variance.max(initial=0.0) > 0:
         reach = _NINETY * np.sqrt(np.maximum(running_mean(variance, smooth), 0.0))
         mean = np.asarray(forecast.mean, dtype=np.float64)
         _band(ax, ahead, mean - reach, mean + reach, "C1", 0.6, "epistemic part")
@@ -196,7 +197,7 @@ def plot_epistemic_share(forecasts: Mapping[str, Sequence[Any]], *, ax: Axes | N
     ax = _axes(ax)
     drawn = 0
     for place, (name, group) in enumerate(forecasts.items()):
-        known = [f for f in group if getattr(f, "epistemic_variance", None) is not None]
+        known = [f for f in group if epistemic_variance(f) is not None]
         if not known:
             continue
         share, error = epistemic_share(known)

@@ -82,7 +82,7 @@ class SummaryTable:
     rows
         By model, in the order of the backtest, one cell per column.
     error_note
-        What the errors are.
+        What the errors are, and which coverages the paths are too few for.
     """
 
     columns: tuple[Column, ...]
@@ -167,7 +167,24 @@ def summary_table(backtest: Backtest, columns: Sequence[Column] = COLUMNS) -> Su
         if several
         else f"There is one seed; ± is the bootstrap standard error over the test {unit}."
     )
-    return SummaryTable(shown, rows, note)
+    return SummaryTable(shown, rows, f"{note}{_reach_note(backtest, shown)}")
+
+
+def _reach_note(backtest: Backtest, columns: Sequence[Column]) -> str:
+    """Say which coverages the paths are too few for: n of them lie in n + 1 equal gaps."""
+    counts = [len(run[0].samples) for run in backtest.forecasts.values() if run]
+    nominal = [c.ideal for c in columns if c.metric.startswith("coverage_") and c.ideal]
+    if not counts or not nominal:
+        return ""
+    fewest = min(counts)
+    reach = max(0, fewest - 1) / (fewest + 1)
+    beyond = [f"{100 * share:g} %" for share in nominal if share > reach + 1e-9]
+    if not beyond:
+        return ""
+    return (
+        f" The widest interval of {fewest} paths is one of {np.floor(1000 * reach) / 10:g} %: a coverage of "
+        f"{' and '.join(beyond)} takes more."
+    )
 
 
 def _best(values: Array, column: Column) -> set[int]:
