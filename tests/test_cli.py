@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,39 @@ def test_covariates_and_static_features(table: Path, tmp_path: Path) -> None:
     assert summary["frequency"] == "D"
 
 
+@pytest.mark.parametrize("freq", ["D", "B"])
+def test_few_paths_are_told_and_nothing_else_is(
+    freq: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    frame = sales()
+    frame["day"] = [*pd.date_range("2024-01-01", periods=90, freq=freq).strftime("%Y-%m-%d")] * 2
+    frame.to_csv(tmp_path / "sales.csv", index=False)
+    more = ("--inference", "score,map", "--num-samples", 8, "--num-draws", 5)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        result = run(*of(tmp_path / "sales.csv", tmp_path / "out", *more))
+    assert result.exit_code == 0, result.output
+    assert [str(warning.message) for warning in said] == []
+    note = "The widest interval of 8 paths is one of 77.7 %: a coverage of 95 % takes more."
+    assert note in result.stdout.replace("\n", " ")
+    assert note in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    results = pd.read_csv(tmp_path / "out" / "results.csv")
+    shares = results[results["metric"] == "epistemic_share"]
+    assert "deepar-score" in set(shares["model"])
+    assert shares["value"].notna().all()
+
+
+@pytest.mark.filterwarnings("error:.*epistemic:RuntimeWarning", "error:.*NaN:RuntimeWarning")
+def test_one_path_per_draw_leaves_the_epistemic_part_out(table: Path, tmp_path: Path) -> None:
+    more = ("--inference", "score", "--num-samples", 8, "--num-draws", 20)
+    result = run(*of(table, tmp_path / "out", *more))
+    assert result.exit_code == 0, result.output
+    results = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert "epistemic_share" not in set(results["metric"])
+    assert not (tmp_path / "out" / "plots" / "epistemic-share.png").exists()
+    assert (tmp_path / "out" / "plots" / "fan-deepar-score.png").exists()
+
+
 def test_parquet(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     file = tmp_path / "sales.parquet"
@@ -152,6 +186,10 @@ def one_line(result: Result) -> str:
         (("--dataset", "co2", "--seeds", "-1"), ["--seeds", "'-1'"]),
         (("--dataset", "co2", "--freq", "D"), ["--freq", "co2 is a registered dataset"]),
         (("--dataset", "co2", "--item-id", "x"), ["--item-id"]),
+        (
+            ("--dataset", "co2", "--inference", "map,score", "--gradient-evaluations", "1"),
+            ["--gradient-evaluations", "less than one step of 'score' takes (2)"],
+        ),
     ],
 )
 def test_usage_errors(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from tsbnn.cli.terminal import (
     UsageError,
     check_folder,
     progress,
-    quiet,
     show,
     told,
 )
@@ -106,7 +105,7 @@ def backtest(
         names = _names(models), _names(inference)
         check_folder(out)
         _set_threads(threads)
-        _check(*names)
+        _check(*names, gradient_evaluations)
         columns = {
             "freq": freq,
             "target": target,
@@ -125,6 +124,7 @@ def _run(
 ) -> None:
     """Backtest, write the report, print the table; failures of single models come last."""
     from tsbnn.evaluation import BacktestError, backtest
+    from tsbnn.evaluation.lightning_run import quiet
     from tsbnn.evaluation.report import write_report
 
     failure = path = None
@@ -190,9 +190,10 @@ def _set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _check(models: list[str], inference: list[str]) -> None:
+def _check(models: list[str], inference: list[str], gradient_evaluations: int) -> None:
     from tsbnn.forecasting.catalogue import NETWORKS
-    from tsbnn.inference import METHODS
+    from tsbnn.forecasting.settings import check_budget
+    from tsbnn.inference import METHODS, method
 
     for option, found, known in (("models", models, NETWORKS), ("inference", inference, METHODS)):
         unknown = [name for name in found if name not in known]
@@ -201,6 +202,11 @@ def _check(models: list[str], inference: list[str]) -> None:
             raise UsageError(
                 f"--{option} must be some of {', '.join(known)}, each once, not {what}"
             )
+    for name in inference:
+        try:
+            check_budget(method(name), gradient_evaluations)
+        except ValueError as error:
+            raise UsageError(f"--gradient-evaluations: {error}") from error
 
 
 def _data(

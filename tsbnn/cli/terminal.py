@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,19 +99,6 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageError(f"--out {folder}: nothing can be written in {place} ({reason})") from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep two warnings off the terminal that are GluonTS's about itself, at every batch.
-
-    Its scaler indexes tensors with a list (torch deprecates that), and it makes periods of business
-    days (pandas 3 will have none; GluonTS 0.17 does not run on pandas 3).
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Using a non-tuple sequence for multidim", UserWarning)
-        warnings.filterwarnings("ignore", r"Period(Dtype\[B\]| with BDay)", FutureWarning)
-        yield
 
 
 @contextmanager

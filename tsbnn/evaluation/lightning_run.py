@@ -116,8 +116,9 @@ def _quiet(
 # intervals: deprecated calls of Lightning's and GluonTS's own.
 _NOTICES = (
     (".*LeafSpec.* is deprecated", "lightning"),
-    ("Using a non-tuple sequence for multidimensional indexing", r"gluonts\.torch\.util"),
-    ("Period with BDay freq is deprecated", r"gluonts\."),
+    ("Using a non-tuple sequence for multidimensional indexing", r"gluonts\.torch\."),
+    (r"Period(Dtype\[B\]| with BDay freq) is deprecated", r"gluonts\."),
+    (r"'[\w-]+' is deprecated and will be removed in a future version", r"gluonts\.time_feature\."),
 )
 
 
