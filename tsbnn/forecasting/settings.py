@@ -216,8 +216,8 @@ def plan_steps(
         batches = _known_batches(settings, batches_per_epoch)
         # The steps end training; epochs, where they can be counted, are for the progress bar. A
         # checkpoint may lie within an epoch, which is counted as a whole one.
-        epochs = -1 if batches is None or goes_on else math.ceil(steps / batches)
-        settings.update(max_steps=steps, max_epochs=epochs)
+        needed = -1 if batches is None or goes_on else math.ceil(steps / batches)
+        settings.update(max_steps=steps, max_epochs=needed)
         return steps
     if settings.get("fast_dev_run"):
         return int(settings["fast_dev_run"])
