@@ -181,8 +181,9 @@ def _reach_note(backtest: Backtest, columns: Sequence[Column]) -> str:
     beyond = [f"{100 * share:g} %" for share in nominal if share > reach + 1e-9]
     if not beyond:
         return ""
+    widest = np.floor(1000 * reach) / 10
     return (
-        f" The widest interval of {fewest} paths is one of {np.floor(1000 * reach) / 10:g} %: a coverage of "
+        f" The widest interval of {fewest} paths is one of {widest:g} %: a coverage of "
         f"{' and '.join(beyond)} takes more."
     )
 
