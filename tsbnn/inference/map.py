@@ -26,16 +26,10 @@ class MAP(InferenceMethod):
     family: ClassVar[str] = "point"
     is_posterior: ClassVar[bool] = False
 
-    def optimizer(
-        self,
-        module: nn.Module,
-        *,
-        num_observations: int,
-        total_steps: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> MAPOptimizer:
-        """Build the optimizer; see :meth:`InferenceMethod.optimizer`."""
-        return MAPOptimizer(module, self, num_observations, total_steps, generator)
+    @property
+    def optimizer_class(self) -> type[MAPOptimizer]:
+        """Class of the optimizer that :meth:`optimizer` builds."""
+        return MAPOptimizer
 
 
 class MAPOptimizer(BayesianOptimizer):

@@ -153,6 +153,11 @@ class InferenceMethod:
             For counts below 1, a module without trainable weights, or batch normalisation under
             a posterior method.
         """
+        return self.optimizer_class(module, self, num_observations, total_steps, generator)
+
+    @property
+    def optimizer_class(self) -> type[BayesianOptimizer]:
+        """Class of the optimizer that :meth:`optimizer` builds."""
         raise NotImplementedError
 
     def replace(self, **settings: Any) -> InferenceMethod:
@@ -241,6 +246,16 @@ class PosteriorMethod(InferenceMethod):
             share,
             "from 0 to below 1",
         )
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """How often a step after the warm start calls its closure."""
+        return 1
+
+    def evaluations(self, steps: int) -> int:
+        """One for each step of the warm start, then :attr:`evaluations_per_step`."""
+        warm = self.warm_start_steps(steps)
+        return warm + (steps - warm) * self.evaluations_per_step
 
     def warm_start_steps(self, total_steps: int | None) -> int:
         """How many steps the warm start takes."""

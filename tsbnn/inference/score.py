@@ -115,21 +115,15 @@ class ProximalScoreVI(PosteriorMethod):
             "None or at least 1",
         )
 
-    def evaluations(self, steps: int) -> int:
-        """One for each step of the warm start, then two (antithetic pairs) or one a step."""
-        warm = self.warm_start_steps(steps)
-        return warm + (steps - warm) * (2 if self.antithetic else 1)
+    @property
+    def evaluations_per_step(self) -> int:
+        """Two for antithetic pairs, else one."""
+        return 2 if self.antithetic else 1
 
-    def optimizer(
-        self,
-        module: nn.Module,
-        *,
-        num_observations: int,
-        total_steps: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> ProximalScoreOptimizer:
-        """Build the optimizer; see :meth:`InferenceMethod.optimizer`."""
-        return ProximalScoreOptimizer(module, self, num_observations, total_steps, generator)
+    @property
+    def optimizer_class(self) -> type[ProximalScoreOptimizer]:
+        """Class of the optimizer that :meth:`optimizer` builds."""
+        return ProximalScoreOptimizer
 
 
 class ProximalScoreOptimizer(BayesianOptimizer):
