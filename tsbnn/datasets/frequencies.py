@@ -104,7 +104,7 @@ class Frequency:
             int64, ``n``: period ordinals in units, not in steps of ``n`` units.
         """
         with _business_periods_quietly():
-            return np.asarray(stamps.to_period(self._period_offset).asi8)
+            return np.asarray(stamps.to_period(self._period_offset).astype("int64"))
 
     def period(self, ordinal: int) -> pd.Period:
         """The period with this ordinal."""
@@ -194,7 +194,7 @@ def _from_tick_text(freq: object, text: object) -> Frequency:
 
 
 def _from_tick(offset: pd.offsets.Tick) -> Frequency:
-    seconds = pd.Timedelta(offset).total_seconds()
+    seconds = offset.nanos / 1e9
     for kind, unit in (
         (pd.offsets.Day, "D"),
         (pd.offsets.Hour, "h"),

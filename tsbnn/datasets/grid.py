@@ -138,7 +138,7 @@ def _check_place_within_step(rows: Rows, frequency: Frequency) -> None:
 def _readings(rows: Rows, frequency: Frequency) -> list[NDArray[np.int64]]:
     """For each reading of "the same place in the step" a number per row, -1 where it fails."""
     stamps = rows.stamps
-    clock = np.asarray((stamps - stamps.normalize()).as_unit("ns").asi8)
+    clock = np.asarray((stamps - stamps.normalize()).as_unit("ns").astype("int64"))
     if frequency.unit in ("s", "min", "h"):
         unit = {"s": 1, "min": 60, "h": 3600}[frequency.unit] * 1_000_000_000
         return [(clock % unit)[rows.stamp_codes]]
@@ -158,7 +158,10 @@ def _readings(rows: Rows, frequency: Frequency) -> list[NDArray[np.int64]]:
 
 def _off_grid(rows: Rows, row: int, frequency: Frequency, usual: str) -> NoReturn:
     series = slice(int(rows.starts[rows.series[row]]), int(rows.stops[rows.series[row]]))
-    seconds = rows.stamps.as_unit("ns").asi8[rows.stamp_codes[series]] // 1_000_000_000
+    seconds = (
+        np.asarray(rows.stamps.as_unit("ns").astype("int64"))[rows.stamp_codes[series]]
+        // 1_000_000_000
+    )
     finest = frequency_of_seconds(max(1, int(np.gcd.reduce(np.diff(seconds)))))
     raise OffGridError(
         f"{rows.place(row)}: the timestamp {show(rows.stamp(row))} in column "

@@ -71,7 +71,7 @@ def infer_frequency(rows: Rows) -> Frequency:
         If no series has enough rows, or one has no step that is at least half of all its steps.
     """
     stamps = rows.stamps
-    nanoseconds = stamps.as_unit("ns").asi8
+    nanoseconds = np.asarray(stamps.as_unit("ns").astype("int64"))
     seconds, rest = np.divmod(nanoseconds, _SECOND)
     seconds = seconds[rows.stamp_codes]
     inside = np.diff(rows.series) == 0
