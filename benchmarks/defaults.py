@@ -24,11 +24,8 @@ TRIALS = {
     "score lr=1e-2": ProximalScoreVI(learning_rate=1e-2),
     "score no warm start": ProximalScoreVI(warm_start=0.0),
     "elbo": ELBOVI(),
-    "elbo lr=1e-2": ELBOVI(learning_rate=1e-2),
     "elbo no warm start, log-sd lr=1e-2": ELBOVI(warm_start=0.0, scale_learning_rate=1e-2),
     "map": MAP(),
-    "map lr=2e-3": MAP(learning_rate=2e-3),
-    "map lr=1e-2": MAP(learning_rate=1e-2),
 }
 SHOWN = ["crps", "mean_wql", "coverage_50", "width_50", "coverage_95", "width_95"]
 
