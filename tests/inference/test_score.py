@@ -61,6 +61,18 @@ def test_a_hundred_thousand_observations() -> None:
     assert float(mean_errors(optimizer, target).mean()) < 1.5
 
 
+def test_many_weights_make_more_noise_and_the_same_defaults_do() -> None:
+    """A fixed strength that serves 20 weights does not serve 500: c must follow the noise."""
+    target = linear_regression(500, 20_000, 0)
+    optimizer = infer(target, ProximalScoreVI(prior=STANDARD), 5_000)
+    ratios = sd_ratios(optimizer, target)
+    assert float(((ratios - 1).abs() <= 0.1).double().mean()) >= 0.9
+    assert abs(float(ratios.median()) - 1) < 0.02
+    fixed = ProximalScoreVI(prior=STANDARD, noise_margin=1e-6, initial_strength=20.0, averaging=0.0)
+    ratios = sd_ratios(infer(target, fixed, 5_000), target)
+    assert not float(((ratios - 1).abs() <= 0.1).double().mean()) >= 0.9
+
+
 def test_temperature_four_doubles_the_sds() -> None:
     target = correlated_gaussian(20, 100.0, 0)
     cold = infer(target, ProximalScoreVI(prior=STANDARD), 5_000)
