@@ -12,7 +12,6 @@ import logging
 import math
 import sys
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,6 @@ def train(dataset: str, minibatches: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    warnings.filterwarnings("ignore", module="lightning|gluonts")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     for dataset in sys.argv[1:] or DATASETS:

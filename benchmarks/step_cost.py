@@ -12,7 +12,6 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,7 +105,6 @@ def bytes_of(method: InferenceMethod, estimator: DeepAREstimator) -> dict[str, i
 
 
 def main() -> None:
-    warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     data = load("seattle_weather")

@@ -30,7 +30,6 @@
 # %%
 import logging
 import os
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,10 +55,8 @@ HORIZON = 14  # days
 
 plt.rcParams.update(style())
 torch.set_num_threads(1)  # a network this small is fastest on one thread
-# Lightning tells about devices; it and GluonTS each use something that torch deprecates.
+# Lightning tells about devices at every training.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-warnings.filterwarnings("ignore", "Using a non-tuple sequence")
-warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
 
 # %% [markdown]
 # ## The frame
