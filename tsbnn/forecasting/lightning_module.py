@@ -185,7 +185,7 @@ class ValidatedLightningModule(BayesianLightningModule):
     def _compare(self, loss: float) -> None:
         optimizer = self.bayesian_optimizer
         self._validated_step = optimizer.steps
-        if optimizer.warming or getattr(optimizer, "probing", False):
+        if not optimizer.ready:
             # A good mean, perhaps, but no posterior yet.
             return
         if self.best_val_loss is None or loss < self.best_val_loss:

@@ -25,7 +25,7 @@ from tsbnn.forecasting.likelihood import Batch, known_padding
 from tsbnn.forecasting.paths import Paths, draw_paths
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.random_state import RandomStream, derived_seed, generator
-from tsbnn.inference import PointMass, Posterior, weights_at
+from tsbnn.inference import Posterior, weights_at
 
 _WEIGHTS, _PATHS = 1, 2
 
@@ -40,8 +40,8 @@ class BayesianPredictor(PyTorchPredictor):
     prediction_net
         The network and its posterior.
     num_draws
-        K, the weight draws of one ``predict`` call. A posterior that is one weight vector (map)
-        needs no more than one.
+        K, the weight draws of one ``predict`` call; no more than the posterior has weight vectors
+        (map has one, an ensemble its members).
     num_samples
         Paths per series.
     seed
@@ -133,8 +133,9 @@ class BayesianPredictor(PyTorchPredictor):
             batch_size=self.batch_size,
             stack_fn=lambda data: batchify(data, self.device),
         )
-        is_point = isinstance(self.posterior, PointMass)
-        num_draws = 1 if is_point else min(self.num_draws, num_samples)
+        atoms = self.posterior.num_atoms
+        is_point = atoms == 1
+        num_draws = min(self.num_draws, num_samples, atoms or num_samples)
         draws = self.posterior.sample(num_draws, generator(derived_seed(seed, _WEIGHTS)))
         # numpy's split gives parts that differ by at most one.
         sizes = [len(part) for part in np.array_split(np.arange(num_samples), num_draws)]

@@ -14,7 +14,7 @@ from tsbnn.inference.flat import count_weights, weights_at
 from tsbnn.inference.map import MAP
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
-from tsbnn.inference.posterior import (
+from tsbnn.inference.posteriors import (
     MeanFieldGaussian,
     PointMass,
     Posterior,

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.method import PosteriorMethod, is_positive, require
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
-from tsbnn.inference.posterior import MeanFieldGaussian, normal
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class ELBOVI(PosteriorMethod):
     """
 
     name: ClassVar[str] = "elbo"
-    family: ClassVar[str] = "mean_field"
+    family = "mean_field"
 
     warm_start: float = 0.5
     scale_learning_rate: float = 3e-2

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.method import InferenceMethod
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
-from tsbnn.inference.posterior import PointMass
+from tsbnn.inference.posteriors import PointMass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class MAP(InferenceMethod):
     """
 
     name: ClassVar[str] = "map"
-    family: ClassVar[str] = "point"
+    family = "point"
     is_posterior: ClassVar[bool] = False
 
     @property

@@ -90,8 +90,12 @@ class InferenceMethod:
     """
 
     name: ClassVar[str] = ""
-    family: ClassVar[str] = ""
+    family = ""
+    # Whether the method needs true gradients: no clipping, no dropout, no batch statistics.
     is_posterior: ClassVar[bool] = True
+    needs_total_steps: ClassVar[bool] = False
+    # How many minibatches `BayesianOptimizer.finalize` wants; 0 for no last pass.
+    last_pass: ClassVar[int] = 0
 
     prior: Prior = field(default_factory=FanInPrior)
     learning_rate: float = 5e-3
@@ -150,8 +154,8 @@ class InferenceMethod:
         Raises
         ------
         ValueError
-            For counts below 1, a module without trainable weights, or batch normalisation under
-            a posterior method.
+            For counts below 1, a module without trainable weights, batch normalisation under a
+            posterior method, or no ``total_steps`` where the method plans with it.
         """
         return self.optimizer_class(module, self, num_observations, total_steps, generator)
 

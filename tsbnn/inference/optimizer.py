@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tsbnn.inference.flat import FlatWeights
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, is_count, require
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
-from tsbnn.inference.posterior import Posterior
+from tsbnn.inference.posteriors import Posterior
 from tsbnn.inference.priors import match_names
 
 Closure = Callable[[], Tensor]
@@ -51,6 +51,10 @@ class BayesianOptimizer(torch.optim.Optimizer):
             total_steps,
             f"{wanted} or None",
         )
+        if total_steps is None and method.needs_total_steps:
+            raise ValueError(
+                f"{type(method).__name__} plans its run from beginning to end: give total_steps"
+            )
         if method.is_posterior:
             refuse_batch_statistics(module)
             disable_dropout(module)
@@ -92,6 +96,11 @@ class BayesianOptimizer(torch.optim.Optimizer):
     def warming(self) -> bool:
         """Whether the next step belongs to the warm start."""
         return self.steps < self.phase_ends.get("warm_start", 0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the posterior is more than a place to start from."""
+        return not self.warming
 
     def deterministic(self) -> list[bool]:
         """Say for each parameter whether it is kept without a spread."""
@@ -155,8 +164,22 @@ class BayesianOptimizer(torch.optim.Optimizer):
             self._rest()
         return loss
 
-    def finalize(self, closures: Iterable[Closure] | None = None) -> None:
-        """Do what a method needs after its last step: here, leave the module at the mean."""
+    def finalize(
+        self,
+        closures: Iterable[Closure] | None = None,
+        observations_per_closure: float | None = None,
+    ) -> None:
+        """Do what a method needs after its last step, and leave the module at the mean.
+
+        Parameters
+        ----------
+        closures
+            Minibatch losses as for :meth:`step`, one minibatch each: as many as the method's
+            ``last_pass`` says, or one pass over the data. Methods without a last pass take none.
+        observations_per_closure
+            How many observed values each closure averages over. By default N divided by the number
+            of closures, which is right for one pass over the data.
+        """
         if self.flat.synchronise():
             self._adopt()
         self._rest()

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.flat import Slot, slots
-from tsbnn.inference.posterior import Posterior
+from tsbnn.inference.posteriors import Posterior
 
 
 def _positive(name: str, value: float) -> None:

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from tsbnn.inference.adam import BETA1, adam_step_
 from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
-from tsbnn.inference.posterior import MeanFieldGaussian, normal
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal
 
 METRICS = ("adam", "variance")
 
@@ -79,7 +79,7 @@ class ProximalScoreVI(PosteriorMethod):
     """
 
     name: ClassVar[str] = "score"
-    family: ClassVar[str] = "mean_field"
+    family = "mean_field"
 
     warm_start: float = 0.5
     metric: str = "adam"
@@ -169,6 +169,11 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         )
         self.strength = torch.full_like(self._vectors["noise"], method.initial_strength)
         self._rest()
+
+    @property
+    def ready(self) -> bool:
+        """Whether warm start and probe are over."""
+        return not self.probing
 
     @property
     def probing(self) -> bool:

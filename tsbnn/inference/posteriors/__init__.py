@@ -1,0 +1,40 @@
+"""Approximate posteriors over the flat weights of a module, a family a file.
+
+A family is a :class:`Posterior`: its tensors are buffers, it knows its moments, and it draws weight
+vectors. All else (log density, score, divergence to a frozen copy) depends on the family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tsbnn.inference.posteriors.base import Posterior, normal
+from tsbnn.inference.posteriors.mean_field import MeanFieldGaussian
+from tsbnn.inference.posteriors.point import PointMass
+
+__all__ = [
+    "FAMILIES",
+    "MeanFieldGaussian",
+    "PointMass",
+    "Posterior",
+    "normal",
+    "posterior_from_config",
+]
+
+FAMILIES: dict[str, type[Posterior]] = {cls.family: cls for cls in (MeanFieldGaussian, PointMass)}
+
+
+def posterior_from_config(config: Mapping[str, Any]) -> Posterior:
+    """Build the empty posterior that :meth:`Posterior.to_config` described.
+
+    Raises
+    ------
+    ValueError
+        For an unknown family.
+    """
+    sizes = dict(config)
+    family = sizes.pop("family", None)
+    if family not in FAMILIES:
+        raise ValueError(f"unknown posterior family {family!r}; known: {', '.join(FAMILIES)}")
+    return FAMILIES[family].blank(**{name: int(size) for name, size in sizes.items()})

@@ -1,0 +1,83 @@
+"""What every approximate posterior over flat weights offers: moments, draws, densities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.flat import weights_at
+
+
+def normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw standard normals of ``like``'s dtype and device from a generator of any device.
+
+    A CPU generator gives the same numbers wherever the weights lie.
+    """
+    if generator is not None and generator.device.type != like.device.type:
+        drawn = torch.randn(shape, dtype=like.dtype, device=generator.device, generator=generator)
+        return drawn.to(like.device)
+    return torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
+
+
+class Posterior(nn.Module):
+    """A distribution over the flat weights of a module.
+
+    The weights stand in the order of ``module.parameters()``, frozen parameters left out, tied
+    ones once. All state is buffers, so ``state_dict()``, ``load_state_dict()`` and ``to()`` of
+    :class:`torch.nn.Module` do what one expects.
+    """
+
+    family = ""
+
+    @property
+    def mean(self) -> Tensor:
+        """Posterior means, ``num_weights``."""
+        raise NotImplementedError
+
+    @property
+    def variance(self) -> Tensor:
+        """Marginal posterior variances, ``num_weights``; 0 where a weight is not Bayesian."""
+        raise NotImplementedError
+
+    @property
+    def num_weights(self) -> int:
+        """Number of weights."""
+        return self.mean.numel()
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``n`` weight vectors: ``n x num_weights``."""
+        raise NotImplementedError
+
+    def log_prob(self, weights: Tensor) -> Tensor:
+        """Log density in nats of weight vectors ``batch_shape x num_weights``: ``batch_shape``."""
+        raise NotImplementedError
+
+    @contextmanager
+    def drawn(
+        self, module: nn.Module, generator: torch.Generator | None = None
+    ) -> Iterator[nn.Module]:
+        """Run ``module`` at one posterior draw, then give it its own weights back."""
+        with weights_at(module, self.sample(1, generator)[0]) as placed:
+            yield placed
+
+    @property
+    def num_atoms(self) -> int | None:
+        """How many distinct weight vectors :meth:`sample` can give; None for a density."""
+        return None
+
+    def sizes(self) -> dict[str, int]:
+        """Return the arguments of :meth:`blank` that give a posterior of these shapes."""
+        return {"num_weights": self.num_weights}
+
+    def to_config(self) -> dict[str, Any]:
+        """Describe the posterior in JSON terms, its tensors apart; see `posterior_from_config`."""
+        return {"family": self.family, **self.sizes()}
+
+    @classmethod
+    def blank(cls, num_weights: int) -> Posterior:
+        """Build a posterior of this family and size, for ``load_state_dict`` to fill."""
+        raise NotImplementedError
