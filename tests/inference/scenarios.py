@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from tests.inference.gaussian_targets import (
+    Loss,
+    Target,
+    correlated_gaussian,
+    gaussian,
+    linear_regression,
+    low_rank_gaussian,
+    without_noise,
+)
+from tests.inference.other_targets import (
+    LogisticTarget,
+    TwoModes,
+    logistic_regression,
+    two_modes,
+)
 from tsbnn.inference import BayesianOptimizer, InferenceMethod
 from tsbnn.inference.flat import slots
+from tsbnn.inference.posteriors import Posterior
+
+__all__ = [
+    "LogisticTarget",
+    "Target",
+    "TwoModes",
+    "Weights",
+    "correlated_gaussian",
+    "covariance",
+    "covariance_error",
+    "gather",
+    "gaussian",
+    "infer",
+    "linear_regression",
+    "logistic_regression",
+    "low_rank_gaussian",
+    "mean_errors",
+    "sd_ratios",
+    "two_modes",
+    "without_noise",
+]
 
 
 class Weights(nn.Module):
@@ -25,81 +60,16 @@ def gather(module: nn.Module) -> Tensor:
     return torch.cat([slot.parameter.detach().reshape(-1) for slot in slots(module)])
 
 
-@dataclass
-class Target:
-    """A Gaussian posterior, and minibatch losses (nats per observation) that lead to it.
+def closure_of(optimizer: BayesianOptimizer, module: Weights, loss: Loss) -> Callable[[], Tensor]:
+    """Make what an optimizer's step calls of the loss of one minibatch."""
 
-    ``precision`` (``D x D``) and ``mean`` (``D``) are exact for the prior Normal(0, 1) and the
-    given temperature.
-    """
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(module.weights)
+        value.backward()
+        return value
 
-    num_observations: int
-    precision: Tensor
-    mean: Tensor
-    losses: Callable[[int], Iterator[Callable[[Tensor], Tensor]]]
-
-    @property
-    def mean_field_sd(self) -> Tensor:
-        """Standard deviations of the best mean-field approximation, ``D``."""
-        return torch.diagonal(self.precision).rsqrt()
-
-
-def linear_regression(
-    num_weights: int,
-    num_observations: int,
-    seed: int,
-    *,
-    batch_size: int = 32,
-    temperature: float = 1.0,
-) -> Target:
-    """Conjugate regression with noise sd 1 and feature scales from 0.1 to 3.2, in random order."""
-    generator = torch.Generator().manual_seed(seed)
-    scales = torch.logspace(-1.0, 0.5, num_weights)
-    scales = scales[torch.randperm(num_weights, generator=generator)]
-    features = torch.randn(num_observations, num_weights, generator=generator) * scales
-    truth = torch.randn(num_weights, generator=generator)
-    labels = features @ truth + torch.randn(num_observations, generator=generator)
-    x, y = features.double(), labels.double()
-    precision = (x.T @ x + torch.eye(num_weights, dtype=torch.double)) / temperature
-    mean = torch.linalg.solve(precision * temperature, x.T @ y)
-
-    def losses(num_batches: int) -> Iterator[Callable[[Tensor], Tensor]]:
-        for _ in range(num_batches):
-            rows = torch.randint(num_observations, (batch_size,), generator=generator)
-            batch, target = features[rows], labels[rows]
-
-            def loss(weights: Tensor, batch: Tensor = batch, target: Tensor = target) -> Tensor:
-                residual = target - batch.to(weights) @ weights
-                return 0.5 * residual.square().mean()
-
-            yield loss
-
-    return Target(num_observations, precision, mean, losses)
-
-
-def correlated_gaussian(
-    num_weights: int, condition: float, seed: int, *, temperature: float = 1.0
-) -> Target:
-    """A Gaussian likelihood with eigenvalues from 10 to 10 x condition in a random basis."""
-    generator = torch.Generator().manual_seed(seed)
-    size = (num_weights, num_weights)
-    basis, _ = torch.linalg.qr(torch.randn(size, generator=generator, dtype=torch.double))
-    eigenvalues = torch.logspace(1.0, 1.0 + torch.tensor(condition).log10().item(), num_weights)
-    likelihood = (basis * eigenvalues.double()) @ basis.T
-    centre = torch.randn(num_weights, generator=generator, dtype=torch.double)
-    precision = (likelihood + torch.eye(num_weights, dtype=torch.double)) / temperature
-    mean = torch.linalg.solve(precision * temperature, likelihood @ centre)
-    num_observations = 1000
-
-    def loss(weights: Tensor) -> Tensor:
-        offset = weights - centre.to(weights)
-        return 0.5 * offset @ (likelihood.to(weights) @ offset) / num_observations
-
-    def losses(num_batches: int) -> Iterator[Callable[[Tensor], Tensor]]:
-        for _ in range(num_batches):
-            yield loss
-
-    return Target(num_observations, precision, mean, losses)
+    return closure
 
 
 def infer(
@@ -108,9 +78,15 @@ def infer(
     num_steps: int,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
+    start: Tensor | None = None,
 ) -> BayesianOptimizer:
-    """Run a method in a plain training loop on fresh weights."""
+    """Run a method in a plain training loop on fresh weights (or from ``start``, ``D``).
+
+    A method with a last pass gets further minibatches for it.
+    """
     module = Weights(len(target.mean), dtype)
+    if start is not None:
+        module.weights.data.copy_(start)
     optimizer = method.optimizer(
         module,
         num_observations=target.num_observations,
@@ -118,15 +94,9 @@ def infer(
         generator=torch.Generator().manual_seed(1000 + seed),
     )
     for loss in target.losses(num_steps):
-
-        def closure(loss: Callable[[Tensor], Tensor] = loss) -> Tensor:
-            optimizer.zero_grad()
-            value = loss(module.weights)
-            value.backward()
-            return value
-
-        optimizer.step(closure)
-    optimizer.finalize()
+        optimizer.step(closure_of(optimizer, module, loss))
+    closures = [closure_of(optimizer, module, loss) for loss in target.losses(method.last_pass)]
+    optimizer.finalize(closures or None)
     return optimizer
 
 
@@ -137,4 +107,19 @@ def sd_ratios(optimizer: BayesianOptimizer, target: Target) -> Tensor:
 
 def mean_errors(optimizer: BayesianOptimizer, target: Target) -> Tensor:
     """Distance of the posterior means from the truth in mean-field sds, ``D``."""
-    return (optimizer.posterior.mean.double() - target.mean).abs() / target.mean_field_sd
+    distance = optimizer.posterior.mean.double() - target.mean_field_mean
+    return distance.abs() / target.mean_field_sd
+
+
+def covariance(posterior: Posterior, draws: int = 100_000) -> Tensor:
+    """Covariance of a posterior, ``D x D``: of all its atoms, or of many draws."""
+    count = draws if posterior.num_atoms is None else posterior.num_atoms
+    generator = torch.Generator().manual_seed(0)
+    return torch.cov(posterior.sample(count, generator).double().T)
+
+
+def covariance_error(posterior: Posterior, target: Target) -> float:
+    """Operator norm of the covariance's error, over that of the true covariance."""
+    error = covariance(posterior) - target.covariance
+    size = torch.linalg.matrix_norm(target.covariance, 2)
+    return float(torch.linalg.matrix_norm(error, 2) / size)
