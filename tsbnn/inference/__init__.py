@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tsbnn.inference.cyclical import CyclicalSGMCMC
+from tsbnn.inference.diagnostics import Diagnostics, LayerDiagnostics, PosteriorWarning
 from tsbnn.inference.elbo import ELBOVI
+from tsbnn.inference.elbo_natural import NaturalELBOVI
+from tsbnn.inference.ensemble import Ensemble
 from tsbnn.inference.flat import count_weights, weights_at
 from tsbnn.inference.map import MAP
+from tsbnn.inference.mc_dropout import MCDropout
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
 from tsbnn.inference.posteriors import (
     MeanFieldGaussian,
     PointMass,
     Posterior,
+    SampleSet,
     posterior_from_config,
 )
 from tsbnn.inference.priors import (
@@ -28,23 +34,36 @@ from tsbnn.inference.priors import (
     Prior,
 )
 from tsbnn.inference.score import ProximalScoreVI
+from tsbnn.inference.sghmc import SGHMC
+from tsbnn.inference.sgld import PSGLD, SGLD
 
 __all__ = [
     "ELBOVI",
     "MAP",
     "METHODS",
+    "PSGLD",
+    "SGHMC",
+    "SGLD",
     "BayesianOptimizer",
     "CentredPrior",
+    "CyclicalSGMCMC",
+    "Diagnostics",
+    "Ensemble",
     "FanInPrior",
     "InferenceMethod",
     "IsotropicPrior",
+    "LayerDiagnostics",
+    "MCDropout",
     "MeanFieldGaussian",
+    "NaturalELBOVI",
     "PatternPrior",
     "PointMass",
     "Posterior",
     "PosteriorMethod",
+    "PosteriorWarning",
     "Prior",
     "ProximalScoreVI",
+    "SampleSet",
     "count_weights",
     "from_dict",
     "method",
@@ -53,7 +72,19 @@ __all__ = [
 ]
 
 METHODS: dict[str, type[InferenceMethod]] = {
-    cls.name: cls for cls in (ProximalScoreVI, ELBOVI, MAP)
+    cls.name: cls
+    for cls in (
+        ProximalScoreVI,
+        ELBOVI,
+        NaturalELBOVI,
+        MAP,
+        SGLD,
+        PSGLD,
+        SGHMC,
+        CyclicalSGMCMC,
+        MCDropout,
+        Ensemble,
+    )
 }
 
 

@@ -1,0 +1,247 @@
+r"""Variational online Newton: natural-gradient steps of a mean-field Gaussian up the ELBO.
+
+With :math:`\hat g` the gradient of the loss at a draw :math:`\theta = m + \sigma\varepsilon`, the
+curvature of the likelihood comes from the same gradient, by Stein's identity (also called Price's
+theorem), :math:`\mathbb E_q[\nabla^2 \mathrm{loss}] = \mathbb E_q[\nabla \mathrm{loss} \cdot
+\varepsilon/\sigma]`: no second derivative is taken. The natural gradient of the ELBO in the
+precision :math:`\lambda = 1/\sigma^2` is then :math:`\hat h - \lambda`, with
+
+.. math:: \hat h = \tfrac NT\, \hat g\, \frac{\varepsilon}{\sigma} + \frac{1}{T s_0^2}, \qquad
+          r = \hat h / \lambda, \quad u = \rho\,(r - 1), \qquad
+          \lambda \leftarrow \lambda + \rho\,(\hat h - \lambda)
+          + \frac{\rho^2 (\hat h - \lambda)^2}{2 \lambda}
+          = \lambda \left( 1 + u + \tfrac12 u^2 \right) ,
+
+where the quadratic term follows the geodesic to second order and keeps :math:`\lambda` positive
+whatever the noise (:math:`1 + u + u^2/2 \ge 1/2`). The mean takes the natural step
+
+.. math:: m \leftarrow m - \eta\, \frac1\lambda \left[ \tfrac NT\, \bar g
+          + \frac{m - m_0}{T s_0^2} \right]
+
+along the momentum-averaged gradient. In the papers' notation :math:`\lambda = N (h + \delta)`,
+:math:`\rho = 1 - \beta_2` and :math:`\delta = 1/(N s_0^2)`, here one for each weight.
+
+Sources: M. E. Khan et al., arXiv 1806.04854; W. Lin, M. Schmidt, M. E. Khan, arXiv 2002.10060;
+Y. Shen et al., arXiv 2402.17641.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.adam import BETA1
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
+from tsbnn.inference.optimizer import Closure
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+
+METRICS = ("variance", "adam")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NaturalELBOVI(PosteriorMethod):
+    r"""Mean-field VI by natural gradients of the ELBO (variational online Newton).
+
+    After the warm start, ``probe_steps`` steps draw pairs at a small fixed spread to measure the
+    curvature while the mean goes on by Adam; precisions start at its root mean square.
+
+    Parameters
+    ----------
+    learning_rate
+        Adam's step size for the mean: in the warm start, in the probe, for weights without a
+        spread, and throughout with ``metric="adam"``.
+    natural_rate
+        :math:`\eta` of the mean's natural step; dimensionless, 1 jumps to the optimum of a
+        noise-free quadratic. Follows the schedule of ``learning_rate``.
+    metric
+        Metric of the mean's step: ``"variance"``, the posterior variance (the natural gradient),
+        or ``"adam"``, the gradient's second moment. Both have the same fixed point.
+    curvature_rate, averaging
+        :math:`\rho = 1/(1/\rho_0 + \gamma t)` at step t after the probe: ``curvature_rate`` is
+        :math:`\rho_0`, ``averaging`` is :math:`\gamma`. With 0 the rate is constant, as in the
+        papers; above, the precision becomes an average over ever more steps.
+    antithetic
+        Evaluate at :math:`m \pm \sigma\varepsilon` on the same minibatch: two gradient evaluations
+        a step, and the minibatch noise of the gradient cancels in the curvature. Single draws
+        need a ``curvature_rate`` smaller by about the number of minibatches in the data.
+    probe_steps
+        Steps that measure the curvature; at most a tenth of those after the warm start.
+    probe_scale
+        Spread of the draws meanwhile, in prior standard deviations.
+    """
+
+    name: ClassVar[str] = "elbo_natural"
+    family = "mean_field"
+
+    warm_start: float = 0.5
+    natural_rate: float = 0.05
+    metric: str = "variance"
+    curvature_rate: float = 1e-2
+    averaging: float = 0.5
+    antithetic: bool = True
+    probe_steps: int = 50
+    probe_scale: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("natural_rate", "probe_scale"):
+            require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
+        require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
+        rate = self.curvature_rate
+        require(is_positive(rate) and rate < 1, "curvature_rate", rate, "above 0 and below 1")
+        growth = self.averaging
+        require(growth == 0 or is_positive(growth), "averaging", growth, "0 or more, and finite")
+        require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
+        steps = self.probe_steps
+        require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """Two for antithetic pairs, else one."""
+        return 2 if self.antithetic else 1
+
+    def probe_steps_within(self, total_steps: int | None) -> int:
+        """How many steps the probe takes; each calls its closure twice."""
+        if total_steps is None:
+            return self.probe_steps
+        after = total_steps - self.warm_start_steps(total_steps)
+        return min(self.probe_steps, max(1, after // 10))
+
+    def evaluations(self, steps: int) -> int:
+        """One a step of the warm start, two of the probe, then :attr:`evaluations_per_step`."""
+        warm = self.warm_start_steps(steps)
+        probe = min(steps - warm, self.probe_steps_within(steps))
+        return warm + 2 * probe + (steps - warm - probe) * self.evaluations_per_step
+
+    @property
+    def optimizer_class(self) -> type[NaturalELBOOptimizer]:
+        """Class of the optimizer that :meth:`optimizer` builds."""
+        return NaturalELBOOptimizer
+
+
+class NaturalELBOOptimizer(AdamMeanOptimizer):
+    """Natural-gradient steps on mean and precision.
+
+    Persistent state beside weights and gradient: mean, precision, and the gradient's two moments.
+    """
+
+    method: NaturalELBOVI
+    posterior: MeanFieldGaussian
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: NaturalELBOVI,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(module, method, num_observations, total_steps, generator)
+        values = self.flat.values
+        self.phase_ends["probe"] = self.phase_ends["warm_start"] + method.probe_steps_within(
+            self.total_steps
+        )
+        self._fixed = self.deterministic()
+        self.posterior = MeanFieldGaussian(values.clone(), torch.ones_like(values))
+        self.posterior.precision.copy_(self._write_probe_spread(values).pow_(-2))
+        self._rest()
+
+    @property
+    def ready(self) -> bool:
+        """Whether warm start and probe are over."""
+        return not self.probing
+
+    @property
+    def probing(self) -> bool:
+        """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
+        return self.steps < self.phase_ends["probe"]
+
+    def curvature_rate(self) -> float:
+        r"""Return :math:`\rho` now."""
+        since = self.steps - self.phase_ends["probe"]
+        return 1.0 / (1.0 / self.method.curvature_rate + self.method.averaging * since)
+
+    def _step(self, closure: Closure) -> Tensor:
+        if self.warming:
+            return self._warm_step(closure, self.learning_rate())
+        probing, mean, gradient = self.probing, self.posterior.mean, self.flat.gradient
+        weights = self.flat.values
+        if probing:
+            spread = self._write_probe_spread(torch.empty_like(mean))
+        else:
+            spread = torch.rsqrt(self.posterior.precision)
+        noise = normal((self.flat.num_weights,), mean, self.generator)
+        torch.mul(spread, noise, out=weights).add_(mean)
+        loss = self._evaluate(closure)
+        if probing or self.method.antithetic:
+            first = gradient.clone()
+            weights.neg_().add_(mean, alpha=2.0)
+            loss = 0.5 * (loss + self._evaluate(closure))
+            gradient.add_(first).mul_(0.5)
+            noise.mul_(first.sub_(gradient))
+        else:
+            noise.mul_(gradient)
+        noise.mul_(self.likelihood_weight)
+        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+        if probing:
+            self._measure_curvature(noise.div_(spread))
+            self._move_mean(self.learning_rate())
+            return loss
+        # noise holds what times 1/spread is h; r = h spread^2.
+        ratio = noise.mul_(spread)
+        self.prior.add_precision_(ratio, 1.0 / self.temperature, times=spread.square_())
+        move = ratio.sub_(1.0).mul_(self.curvature_rate())
+        self.posterior.precision.mul_(
+            torch.add(move, 2.0, out=spread).mul_(move).div_(2.0).add_(1.0)
+        )
+        if self.method.metric == "adam":
+            self._move_mean(self.learning_rate())
+        else:
+            self._move_mean_naturally()
+        return loss
+
+    def _write_probe_spread(self, out: Tensor) -> Tensor:
+        self.prior.multiply_by_scale_(out.fill_(self.method.probe_scale))
+        self._fill_fixed(out, 0.0)
+        return out
+
+    def _fill_fixed(self, vector: Tensor, value: float) -> None:
+        if any(self._fixed):
+            for view, fixed in zip(self.flat.views(vector), self._fixed, strict=True):
+                if fixed:
+                    view.fill_(value)
+
+    def _measure_curvature(self, curvature: Tensor) -> None:
+        """Take one more curvature into the root mean square that the precision starts from."""
+        k, precision = self.steps - self.phase_ends["warm_start"], self.posterior.precision
+        inverse_temperature = 1.0 / self.temperature
+        if k == 0:
+            precision.copy_(curvature.abs_())
+        else:
+            self.prior.add_precision_(precision, -inverse_temperature)
+            precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
+        self.prior.add_precision_(precision, inverse_temperature)
+        self._fill_fixed(precision, torch.inf)
+
+    def _move_mean_naturally(self) -> None:
+        """Take the natural step of the mean; weights without a spread move by Adam."""
+        mean, gradient, momentum = (
+            self.posterior.mean,
+            self.flat.gradient,
+            self._vectors["momentum"],
+        )
+        rate = self.learning_rate() / self.method.learning_rate * self.method.natural_rate
+        rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
+        if not any(self._fixed):
+            momentum.lerp_(gradient, 1.0 - BETA1)
+            mean.addcdiv_(momentum, self.posterior.precision, value=-rate)
+            return
+        before = mean.clone()
+        self._move_mean(self.learning_rate())
+        free = torch.isfinite(self.posterior.precision)
+        natural = before.addcdiv_(momentum, self.posterior.precision, value=-rate)
+        mean.copy_(torch.where(free, natural, mean))
