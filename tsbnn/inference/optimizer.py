@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tsbnn.inference.diagnostics import Diagnostics
 from tsbnn.inference.flat import FlatWeights
+from tsbnn.inference.loss_average import LossAverage
+from tsbnn.inference.measuring import diagnose
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, is_count, require
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
 from tsbnn.inference.posteriors import Posterior
@@ -20,8 +23,8 @@ Closure = Callable[[], Tensor]
 class BayesianOptimizer(torch.optim.Optimizer):
     """A torch optimizer whose state is an approximate posterior.
 
-    Between steps the module holds the posterior mean. Weights that the user changes there
-    (``load_state_dict``, manual edits) are taken as the new mean.
+    Between steps the module holds :attr:`resting_weights`, the posterior mean. Weights that the
+    user changes there (``load_state_dict``, manual edits) are taken as the new mean.
 
     Attributes
     ----------
@@ -31,6 +34,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
         How often closures were called.
     num_observations, temperature
         N and T of the target.
+    losses
+        Running mean of the steps' losses since the posterior is ready.
     """
 
     posterior: Posterior
@@ -65,6 +70,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.gradient_evaluations = 0
         self.steps = 0
         self.flat = FlatWeights(module)
+        self.losses = LossAverage(self.flat.values.device)
         self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
         self.generator = generator
         if generator is None:
@@ -101,6 +107,37 @@ class BayesianOptimizer(torch.optim.Optimizer):
     def ready(self) -> bool:
         """Whether the posterior is more than a place to start from."""
         return not self.warming
+
+    @property
+    def phase(self) -> str:
+        """What the next step does, in words."""
+        if self.warming:
+            return "warm start"
+        if not self.ready:
+            return "burn-in"
+        return "posterior" if self.method.is_posterior else "training"
+
+    def diagnostics(self) -> Diagnostics:
+        """Measure what inference has found so far: a few passes over the weights, now."""
+        return diagnose(self)
+
+    def method_diagnostics(self) -> dict[str, float | Tensor | None]:
+        """Figures of this method alone: numbers, or vectors of one number a parameter."""
+        return {}
+
+    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Return Adam's two moments of the step's gradient where the method keeps them."""
+        kept = [self._vectors.get(name) for name in ("momentum", "second_moment")]
+        found = [v for v in kept if v is not None and v.shape == self.flat.values.shape]
+        return (found[0], found[1]) if len(found) == 2 else None
+
+    @property
+    def resting_weights(self) -> Tensor:
+        """What the module holds between steps, ``num_weights``: the posterior mean.
+
+        Another vector where the mean is no network that was trained (an ensemble).
+        """
+        return self.posterior.mean
 
     def deterministic(self) -> list[bool]:
         """Say for each parameter whether it is kept without a spread."""
@@ -159,7 +196,10 @@ class BayesianOptimizer(torch.optim.Optimizer):
         if self.flat.synchronise():
             self._adopt()
         with torch.no_grad():
+            ready = self.ready
             loss = self._step(closure)
+            if ready:
+                self.losses.add(loss)
             self.steps += 1
             self._rest()
         return loss
@@ -194,6 +234,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
             "target": {"num_observations": self.num_observations, "temperature": self.temperature},
             "counters": {"steps": self.steps, "evaluations": self.gradient_evaluations},
             "phase_ends": dict(self.phase_ends),
+            "losses": self.losses.state_dict(),
             "generator": None if generator is None else generator.get_state(),
             "state": {},
             "param_groups": [
@@ -228,6 +269,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.steps = state_dict["counters"]["steps"]
         self.gradient_evaluations = state_dict["counters"]["evaluations"]
         self.phase_ends = dict(state_dict["phase_ends"])
+        self.losses.load_state_dict(state_dict["losses"])
         if self.generator is not None and state_dict["generator"] is not None:
             self.generator.set_state(state_dict["generator"].cpu())
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
@@ -266,8 +308,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
         return loss
 
     def _rest(self) -> None:
-        """Put the posterior mean into the module."""
-        self.flat.values.copy_(self.posterior.mean)
+        """Put the posterior mean (or what stands for it) into the module."""
+        self.flat.values.copy_(self.resting_weights)
         self.flat.mark()
 
     def _follow(self) -> None:
@@ -277,6 +319,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         for name, vector in self._vectors.items():
             self._vectors[name] = vector.to(values)
         self.prior.to(values)
+        self.losses.to(values.device)
         self.param_groups[0]["params"] = [slot.parameter for slot in self.flat.slots]
 
     def _adopt(self) -> None:

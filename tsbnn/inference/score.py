@@ -180,6 +180,22 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
         return self.steps < self.phase_ends["probe"]
 
+    @property
+    def phase(self) -> str:
+        """Warm start, probe or posterior."""
+        return super().phase if self.warming or not self.probing else "probe"
+
+    def method_diagnostics(self) -> dict[str, float | Tensor | None]:
+        """Proximal strengths c and the curvature's measured noise, the mean of (r - 1)^2."""
+        if self.probing:
+            return {}
+        return {"strength": self._strengths(), "curvature_noise": self._vectors["noise"]}
+
+    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Return Adam's moments where the mean moves by them."""
+        moves = self.method.metric == "adam" or self.probing
+        return super().gradient_moments() if moves else None
+
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
             loss = self._evaluate(closure)
@@ -246,16 +262,20 @@ class ProximalScoreOptimizer(BayesianOptimizer):
             if is_fixed:
                 view.fill_(torch.inf)
 
+    def _strengths(self) -> Tensor:
+        """Proximal strengths c of the next step, one for each parameter tensor."""
+        method = self.method
+        averaged = method.averaging * (self.steps - self.phase_ends["probe"])
+        strengths = self._vectors["noise"] * method.noise_margin
+        return strengths.clamp_(min=method.initial_strength + averaged)
+
     def _update_precision(self, ratio: Tensor, variance: Tensor) -> None:
         """Multiply the precisions by rho; ``ratio`` holds the likelihood's part of r."""
-        method, noise = self.method, self._vectors["noise"]
+        noise = self._vectors["noise"]
         self.prior.add_precision_(ratio, 1.0 / self.temperature, times=variance)
         views = self.flat.views(ratio.sub_(1.0))
         # c depends on earlier steps only: c that reacts to its own r would be biased.
-        averaged = method.initial_strength + method.averaging * (
-            self.steps - self.phase_ends["probe"]
-        )
-        self.strength = (noise * method.noise_margin).clamp_(min=averaged)
+        self.strength = self._strengths()
         norms = torch.stack(torch._foreach_norm(views))
         sizes = norms.new_tensor([slot.size for slot in self.flat.slots])
         noise.lerp_(norms.square_() / sizes, self.NOISE_RATE)

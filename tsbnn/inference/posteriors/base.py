@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,13 @@ class Posterior(nn.Module):
         """Log density in nats of weight vectors ``batch_shape x num_weights``: ``batch_shape``."""
         raise NotImplementedError
 
+    def entropy(self) -> Tensor | None:
+        """Differential entropy in nats of the weights that have a spread, 0-dim.
+
+        None where it has no closed form.
+        """
+        return None
+
     @contextmanager
     def drawn(
         self, module: nn.Module, generator: torch.Generator | None = None
@@ -80,4 +87,46 @@ class Posterior(nn.Module):
     @classmethod
     def blank(cls, num_weights: int) -> Posterior:
         """Build a posterior of this family and size, for ``load_state_dict`` to fill."""
+        raise NotImplementedError
+
+
+class VariationalFamily(Posterior):
+    r"""A family that variational methods can fit: it has a score and a divergence.
+
+    Its shape (all but the means) has dimensionless local coordinates x around any member
+    :math:`q_t`, zero there, in which the divergence is isotropic to second order,
+    :math:`\mathrm{KL}(q_t \,\|\, q) \approx \tfrac12 \sum_j F_j x_j^2` with the numbers
+    :math:`F_j` of ``fisher``. Coordinates are dictionaries of tensors whose first dimension is
+    ``num_weights``.
+    """
+
+    fisher: ClassVar[dict[str, float]] = {}
+
+    def score(self, weights: Tensor) -> Tensor:
+        r"""Return :math:`\nabla_\theta \log q` at ``batch_shape x num_weights``, same shape."""
+        raise NotImplementedError
+
+    def weighted_norm(self, vectors: Tensor) -> Tensor:
+        r"""Return :math:`v^\top \mathrm{Cov}(q)\, v` for each vector: ``batch_shape``."""
+        raise NotImplementedError
+
+    def coordinates(self) -> dict[str, Tensor]:
+        """Return the local coordinates of this member: zeros."""
+        raise NotImplementedError
+
+    def moved(self, coordinates: Mapping[str, Tensor]) -> Self:
+        """Return the member at local coordinates, differentiable with respect to them."""
+        raise NotImplementedError
+
+    def divergence(self, frozen: Self) -> dict[str, Tensor]:
+        r"""Split :math:`\mathrm{KL}(\mathrm{frozen} \,\|\, \mathrm{self})` over the coordinates.
+
+        Families with latent variables give the divergence of the joint distributions, an upper
+        bound whose value and gradient vanish at ``frozen`` as those of the exact one do.
+
+        Returns
+        -------
+        dict of Tensor
+            For each coordinate a tensor ``num_weights``, in nats; all add up to the divergence.
+        """
         raise NotImplementedError

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from tsbnn.inference.posteriors.base import Posterior, normal
+from tsbnn.inference.posteriors.base import VariationalFamily, normal
 
 
-class MeanFieldGaussian(Posterior):
+class MeanFieldGaussian(VariationalFamily):
     r"""Independent Gaussians :math:`q(\theta) = \prod_i \mathcal N(\theta_i; m_i, 1/\lambda_i)`.
 
     Parameters
@@ -23,6 +25,8 @@ class MeanFieldGaussian(Posterior):
     """
 
     family = "mean_field"
+    # a: the mean's move in standard deviations; u: the change of the log precision.
+    fisher: ClassVar[dict[str, float]] = {"mean": 1.0, "log_precision": 0.5}
     locations: Tensor
     precision: Tensor
 
@@ -57,6 +61,40 @@ class MeanFieldGaussian(Posterior):
         precision = self.precision[free]
         squares = (weights[..., free] - self.mean[free]).square() * precision
         return -0.5 * (squares - precision.log() + math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats of the weights that have a spread, 0-dim."""
+        free = torch.isfinite(self.precision)
+        log_precision = torch.where(free, self.precision.log(), 0.0).sum()
+        return 0.5 * (math.log(2 * math.pi * math.e) * free.sum() - log_precision)
+
+    def score(self, weights: Tensor) -> Tensor:
+        r"""Return :math:`-\lambda (\theta - m)`; 0 for weights without a spread."""
+        precision = torch.where(torch.isfinite(self.precision), self.precision, 0.0)
+        return (self.mean - weights) * precision
+
+    def weighted_norm(self, vectors: Tensor) -> Tensor:
+        r"""Return :math:`\sum_i \sigma_i^2 v_i^2`."""
+        return (vectors.square() * self.variance).sum(-1)
+
+    def coordinates(self) -> dict[str, Tensor]:
+        """Return zeros: no move of means, no change of log precisions, ``num_weights`` each."""
+        return {name: torch.zeros_like(self.mean) for name in self.fisher}
+
+    def moved(self, coordinates: Mapping[str, Tensor]) -> Self:
+        r"""Return :math:`\mathcal N(m + \sigma a, 1 / (\lambda e^u))`."""
+        return type(self)(
+            self.mean + self.precision.rsqrt() * coordinates["mean"],
+            self.precision * coordinates["log_precision"].exp(),
+        )
+
+    def divergence(self, frozen: Self) -> dict[str, Tensor]:
+        r"""Split :math:`\tfrac12 \sum_i (\rho_i - 1 - \log \rho_i + \lambda_i \Delta m_i^2)`."""
+        free = torch.isfinite(self.precision)
+        precision = torch.where(free, self.precision, 1.0)
+        ratio = precision / torch.where(free, frozen.precision, 1.0)
+        moves = torch.where(free, (self.mean - frozen.mean).square() * precision, 0.0)
+        return {"mean": 0.5 * moves, "log_precision": 0.5 * (ratio - 1.0 - ratio.log())}
 
     @classmethod
     def blank(cls, num_weights: int) -> MeanFieldGaussian:
