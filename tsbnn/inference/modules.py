@@ -8,11 +8,20 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 
-def refuse_batch_statistics(module: nn.Module) -> None:
+def refuse_batch_statistics(
+    module: nn.Module, trouble: str = "make the minibatch score biased"
+) -> None:
     """Raise if a layer normalises by batch statistics.
 
     With them the loss of one observation depends on its batch mates, so the minibatch score is no
     unbiased estimate of the posterior's score.
+
+    Parameters
+    ----------
+    module
+        The module to look through.
+    trouble
+        What the statistics would do, for the message.
 
     Raises
     ------
@@ -24,8 +33,8 @@ def refuse_batch_statistics(module: nn.Module) -> None:
         if isinstance(layer, _BatchNorm) or running:
             raise ValueError(
                 f"layer {name or '(the module itself)'!r} is a {type(layer).__name__}: its batch "
-                "statistics make the minibatch score biased. Use LayerNorm or GroupNorm, or the "
-                "deterministic method MAP."
+                f"statistics {trouble}. Use LayerNorm or GroupNorm, or the deterministic "
+                "method MAP."
             )
 
 
