@@ -9,20 +9,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tsbnn.inference.posteriors.base import Posterior, normal
+from tsbnn.inference.posteriors.base import Posterior, VariationalFamily, normal
+from tsbnn.inference.posteriors.dropout import DropoutPosterior
+from tsbnn.inference.posteriors.full import FullGaussian
+from tsbnn.inference.posteriors.low_rank import LowRankGaussian
 from tsbnn.inference.posteriors.mean_field import MeanFieldGaussian
+from tsbnn.inference.posteriors.mixture import MixtureGaussian
 from tsbnn.inference.posteriors.point import PointMass
+from tsbnn.inference.posteriors.samples import SampleSet
+from tsbnn.inference.posteriors.sparse import SparseGaussian
 
 __all__ = [
     "FAMILIES",
+    "DropoutPosterior",
+    "FullGaussian",
+    "LowRankGaussian",
     "MeanFieldGaussian",
+    "MixtureGaussian",
     "PointMass",
     "Posterior",
+    "SampleSet",
+    "SparseGaussian",
+    "VariationalFamily",
     "normal",
     "posterior_from_config",
 ]
 
-FAMILIES: dict[str, type[Posterior]] = {cls.family: cls for cls in (MeanFieldGaussian, PointMass)}
+FAMILIES: dict[str, type[Posterior]] = {
+    cls.family: cls
+    for cls in (
+        MeanFieldGaussian,
+        LowRankGaussian,
+        MixtureGaussian,
+        PointMass,
+        SampleSet,
+        SparseGaussian,
+        DropoutPosterior,
+        FullGaussian,
+    )
+}
 
 
 def posterior_from_config(config: Mapping[str, Any]) -> Posterior:

@@ -1,0 +1,157 @@
+"""Gaussians whose covariance is diagonal plus low rank: correlations at a linear price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from tsbnn.inference.posteriors.base import VariationalFamily, normal
+
+
+class LowRankGaussian(VariationalFamily):
+    r"""Gaussian :math:`\mathcal N(m, \operatorname{diag}(d^2) + U U^\top)`.
+
+    Everything costs :math:`O(D r^2)` through the Woodbury identity: with
+    :math:`\tilde U = \operatorname{diag}(1/d)\, U` and :math:`M = I_r + \tilde U^\top \tilde U`,
+
+    .. math:: \Sigma^{-1} = \operatorname{diag}(1/d)
+              \left( I - \tilde U M^{-1} \tilde U^\top \right) \operatorname{diag}(1/d), \qquad
+              \log |\Sigma| = 2 \sum_i \log d_i + \log |M| .
+
+    Parameters
+    ----------
+    mean
+        Means m, ``num_weights``.
+    scale
+        Standard deviations d of the diagonal part, ``num_weights``. Zero, with a row of zeros in
+        the factor, makes a weight deterministic.
+    factor
+        U, ``num_weights x rank``, in the weights' units.
+    """
+
+    family = "low_rank"
+    # u: twice the log of d, with its sign changed (a log precision); A: the move of U in units of
+    # d. Here the mean moves apart.
+    fisher: ClassVar[dict[str, float]] = {"log_precision": 0.5, "factor": 1.0}
+    locations: Tensor
+    scale: Tensor
+    factor: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor, factor: Tensor) -> None:
+        super().__init__()
+        if mean.ndim != 1 or scale.shape != mean.shape or factor.shape[:-1] != mean.shape:
+            raise ValueError(
+                "mean and scale must be vectors of one length and factor have a row for each of "
+                f"their entries, not {tuple(mean.shape)}, {tuple(scale.shape)} and "
+                f"{tuple(factor.shape)}"
+            )
+        self.register_buffer("locations", mean)
+        self.register_buffer("scale", scale)
+        self.register_buffer("factor", factor)
+
+    @property
+    def mean(self) -> Tensor:
+        """Posterior means, ``num_weights``."""
+        return self.locations
+
+    @property
+    def variance(self) -> Tensor:
+        """Marginal variances, ``num_weights``."""
+        return self.scale.square() + self.factor.square().sum(-1)
+
+    @property
+    def rank(self) -> int:
+        """Number of columns of the factor."""
+        return self.factor.shape[-1]
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``n`` weight vectors: ``n x num_weights``."""
+        draws = normal((n, self.num_weights), self.mean, generator).mul_(self.scale)
+        latent = normal((n, self.rank), self.mean, generator)
+        return draws.addmm_(latent, self.factor.T).add_(self.mean)
+
+    def relative_factor(self) -> Tensor:
+        r"""Return :math:`\tilde U`, ``num_weights x rank``; rows of 0 where there is no spread."""
+        return self.factor * _reciprocal(self.scale).unsqueeze(-1)
+
+    def capacitance(self) -> Tensor:
+        """Return M, ``rank x rank``."""
+        relative = self.relative_factor()
+        return relative.T @ relative + torch.eye(
+            self.rank, dtype=relative.dtype, device=relative.device
+        )
+
+    def score(self, weights: Tensor) -> Tensor:
+        r"""Return :math:`-\Sigma^{-1} (\theta - m)`; 0 for weights without a spread."""
+        inverse = _reciprocal(self.scale)
+        relative = self.factor * inverse.unsqueeze(-1)
+        whitened = (self.mean - weights) * inverse
+        inner = torch.linalg.solve(self.capacitance(), (whitened @ relative).unsqueeze(-1))
+        return (whitened - inner.squeeze(-1) @ relative.T) * inverse
+
+    def log_prob(self, weights: Tensor) -> Tensor:
+        """Log density in nats over the weights that have a spread: ``batch_shape``."""
+        squares = ((weights - self.mean) * -self.score(weights)).sum(-1)
+        return -self.entropy() - 0.5 * (squares - (self.scale > 0).sum())
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats of the weights that have a spread, 0-dim."""
+        free = self.scale > 0
+        log_volume = 2 * self.scale[free].log().sum() + torch.logdet(self.capacitance())
+        return 0.5 * (log_volume + free.sum() * math.log(2 * math.pi * math.e))
+
+    def weighted_norm(self, vectors: Tensor) -> Tensor:
+        r"""Return :math:`\sum_i d_i^2 v_i^2 + \| U^\top v \|^2`."""
+        return (vectors * self.scale).square().sum(-1) + (vectors @ self.factor).square().sum(-1)
+
+    def coordinates(self) -> dict[str, Tensor]:
+        """Return zeros: ``log_precision`` like the scale, ``factor`` like the factor."""
+        return {
+            "log_precision": torch.zeros_like(self.scale),
+            "factor": torch.zeros_like(self.factor),
+        }
+
+    def moved(self, coordinates: Mapping[str, Tensor]) -> Self:
+        r"""Return the Gaussian with :math:`d e^{-u/2}` and :math:`U + \operatorname{diag}(d) A`."""
+        return type(self)(
+            self.mean,
+            self.scale * (-0.5 * coordinates["log_precision"]).exp(),
+            self.factor + self.scale.unsqueeze(-1) * coordinates["factor"],
+        )
+
+    def divergence(self, frozen: Self) -> dict[str, Tensor]:
+        r"""Split the divergence of weights and latent factors z together.
+
+        With :math:`\theta = m + d \circ \varepsilon + U z` it is, for equal means,
+
+        .. math:: \mathrm{KL}(q_t(\theta, z) \,\|\, q(\theta, z)) = \tfrac12 \sum_i \left[
+                  \rho_i - 1 - \log \rho_i + \| \Delta U_i \|^2 / d_i^2 \right],
+                  \qquad \rho_i = d_{t,i}^2 / d_i^2 ,
+
+        which is at least the divergence of the weights alone.
+        """
+        free = self.scale > 0
+        inverse = _reciprocal(self.scale)
+        ratio = torch.where(free, (frozen.scale * inverse).square(), 1.0)
+        moves = ((self.factor - frozen.factor) * inverse.unsqueeze(-1)).square().sum(-1)
+        return {"log_precision": 0.5 * (ratio - 1.0 - ratio.log()), "factor": 0.5 * moves}
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of weights and the rank."""
+        return {"num_weights": self.num_weights, "rank": self.rank}
+
+    @classmethod
+    def blank(cls, num_weights: int, rank: int = 1) -> LowRankGaussian:
+        """Build a standard normal of the given size."""
+        return cls(
+            torch.zeros(num_weights), torch.ones(num_weights), torch.zeros(num_weights, rank)
+        )
+
+
+def _reciprocal(scale: Tensor) -> Tensor:
+    """Return 1/d, and 0 where d is 0."""
+    return torch.where(scale > 0, scale, torch.inf).reciprocal()
