@@ -200,7 +200,7 @@ def _warnings(found: Diagnostics) -> Iterator[str]:
             f"standard deviation below {bound:.1g} of the prior's ({where}), narrower than "
             f"N = {found.num_observations:,} observations can justify. Check that the loss is a "
             "mean per observation, not a sum, and that inputs and targets are scaled to order "
-            "one; lower the learning rate of the scales, or start them wider."
+            "one; or start the spread wider and give it more steps."
         )
     held = found.details.get("trust_region_hits")
     if held is not None and held > HELD_BACK:

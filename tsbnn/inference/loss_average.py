@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ class LossAverage:
             return None
         # The weights' squares sum to w / (2 - w) in the long run, to 1/k before.
         effective = min(float(self.count), 2.0 / self.WEIGHT - 1.0)
-        return float(self._moments[1]) ** 0.5 / max(1.0, effective - 1.0) ** 0.5
+        return math.sqrt(float(self._moments[1]) / max(1.0, effective - 1.0))
 
     def to(self, device: torch.device) -> None:
         """Move to another device."""

@@ -20,6 +20,8 @@ from tsbnn.inference.diagnostics import (
 if TYPE_CHECKING:
     from tsbnn.inference.optimizer import BayesianOptimizer
 
+# Families whose entropy is -log q(mean) + D/2.
+_GAUSSIAN = ("mean_field", "low_rank", "full", "sparse")
 _LEVELS = (0.05, 0.5, 0.95)
 _MOST_SORTED = 20_000
 # Columns of the table of one row a tensor that is fetched from the device in one go.
@@ -88,18 +90,19 @@ def diagnose(optimizer: BayesianOptimizer) -> Diagnostics:
 def _rows(optimizer: BayesianOptimizer, ready: bool) -> Tensor:
     """One row of figures for each parameter tensor; NaN where there is none."""
     prior, temperature = optimizer.prior, optimizer.temperature
-    views = optimizer.flat.views
+    sizes = [slot.size for slot in optimizer.flat.slots]
     if ready:
         mean, variance = optimizer.posterior.mean.float(), optimizer.posterior.variance.float()
     else:
-        mean = torch.zeros_like(optimizer.flat.values, dtype=torch.float32)
-        variance = mean
+        mean = variance = torch.zeros(sum(sizes), device=optimizer.flat.values.device)
     noise = _gradient_noise(optimizer)
     bound = COLLAPSED_SPREAD / math.sqrt(optimizer.num_observations)
     generator = torch.Generator().manual_seed(0)
     levels = torch.tensor(_LEVELS, device=mean.device)
     rows = []
-    for place, (middle, width) in enumerate(zip(views(mean), views(variance), strict=True)):
+    for place, (middle, width) in enumerate(
+        zip(torch.split(mean, sizes), torch.split(variance, sizes), strict=True)
+    ):
         row = torch.full((_QUANTILES + len(_LEVELS),), math.nan, device=mean.device)
         rows.append(row)
         if noise is not None:
@@ -139,11 +142,11 @@ def _divergence(
         return None, "the weights have no spread"
     if not method.is_posterior or method.last_pass:
         return None, f"{method.name} does not evaluate the loss at draws of its posterior"
-    entropy = optimizer.posterior.entropy()
-    if entropy is None:
-        family = optimizer.posterior.family
-        return None, f"the entropy of the family {family} has no closed form"
-    return 0.5 * (negative_prior + total * math.log(2 * math.pi)) - float(entropy), None
+    posterior = optimizer.posterior
+    if posterior.family not in _GAUSSIAN:
+        return None, f"the entropy of the family {posterior.family} has no closed form"
+    entropy = 0.5 * total - float(posterior.log_prob(posterior.mean))
+    return 0.5 * (negative_prior + total * math.log(2 * math.pi)) - entropy, None
 
 
 def _gradient_noise(optimizer: BayesianOptimizer) -> Tensor | None:
