@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tsbnn.inference.bam import BatchAndMatch
 from tsbnn.inference.cyclical import CyclicalSGMCMC
 from tsbnn.inference.diagnostics import Diagnostics, LayerDiagnostics, PosteriorWarning
 from tsbnn.inference.elbo import ELBOVI
 from tsbnn.inference.elbo_natural import NaturalELBOVI
 from tsbnn.inference.ensemble import Ensemble
 from tsbnn.inference.flat import count_weights, weights_at
+from tsbnn.inference.gsm import GaussianScoreMatching
+from tsbnn.inference.laplace import Laplace
 from tsbnn.inference.map import MAP
 from tsbnn.inference.mc_dropout import MCDropout
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
 from tsbnn.inference.posteriors import (
+    FullGaussian,
     MeanFieldGaussian,
     PointMass,
     Posterior,
     SampleSet,
+    SparseGaussian,
     posterior_from_config,
 )
 from tsbnn.inference.priors import (
@@ -36,6 +41,8 @@ from tsbnn.inference.priors import (
 from tsbnn.inference.score import ProximalScoreVI
 from tsbnn.inference.sghmc import SGHMC
 from tsbnn.inference.sgld import PSGLD, SGLD
+from tsbnn.inference.ssvi import SparseSubspaceVI
+from tsbnn.inference.swag import SWAG
 
 __all__ = [
     "ELBOVI",
@@ -44,14 +51,19 @@ __all__ = [
     "PSGLD",
     "SGHMC",
     "SGLD",
+    "SWAG",
+    "BatchAndMatch",
     "BayesianOptimizer",
     "CentredPrior",
     "CyclicalSGMCMC",
     "Diagnostics",
     "Ensemble",
     "FanInPrior",
+    "FullGaussian",
+    "GaussianScoreMatching",
     "InferenceMethod",
     "IsotropicPrior",
+    "Laplace",
     "LayerDiagnostics",
     "MCDropout",
     "MeanFieldGaussian",
@@ -64,6 +76,8 @@ __all__ = [
     "Prior",
     "ProximalScoreVI",
     "SampleSet",
+    "SparseGaussian",
+    "SparseSubspaceVI",
     "count_weights",
     "from_dict",
     "method",
@@ -77,13 +91,18 @@ METHODS: dict[str, type[InferenceMethod]] = {
         ProximalScoreVI,
         ELBOVI,
         NaturalELBOVI,
+        BatchAndMatch,
+        GaussianScoreMatching,
         MAP,
         SGLD,
         PSGLD,
         SGHMC,
         CyclicalSGMCMC,
+        SparseSubspaceVI,
         MCDropout,
         Ensemble,
+        SWAG,
+        Laplace,
     )
 }
 
