@@ -197,12 +197,14 @@ def test_going_on_with_a_longer_horizon_stays_in_its_phase(name: str) -> None:
     module = built()
     optimizer = optimizer_of(inference, module, steps=40)
     train(optimizer, module, batches(40))
+    finish(optimizer, module)
     other = built()
     longer = optimizer_of(inference, other, steps=400)
     longer.load_state_dict(optimizer.state_dict())
     assert not longer.warming
     before = longer.posterior.variance.clone()
     train(longer, other, batches(1))
+    finish(longer, other)
     change = (longer.posterior.variance / before).log().abs().max()
     assert 0 < float(change) < 1
 
@@ -299,6 +301,7 @@ def test_only_the_chosen_parameters_get_a_spread(name: str) -> None:
     inference = method(name, bayesian_parameters=("3.*",), **EVERY_WEIGHT.get(name, {}))
     optimizer = optimizer_of(inference, module, steps=100)
     train(optimizer, module, batches(100))
+    finish(optimizer, module)
     variance = optimizer.posterior.variance
     head = 21
     assert bool((variance[-head:] > 0).all())

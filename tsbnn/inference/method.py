@@ -94,8 +94,6 @@ class InferenceMethod:
     # Whether the method needs true gradients: no clipping, no dropout, no batch statistics.
     is_posterior: ClassVar[bool] = True
     needs_total_steps: ClassVar[bool] = False
-    # How many minibatches `BayesianOptimizer.finalize` wants; 0 for no last pass.
-    last_pass: ClassVar[int] = 0
 
     prior: Prior = field(default_factory=FanInPrior)
     learning_rate: float = 5e-3
@@ -122,6 +120,11 @@ class InferenceMethod:
             else:
                 high = middle - 1
         return low
+
+    @property
+    def last_pass(self) -> int:
+        """How many minibatches :meth:`BayesianOptimizer.finalize` wants; 0 for no last pass."""
+        return 0
 
     @property
     def temperature(self) -> float:
@@ -256,10 +259,15 @@ class PosteriorMethod(InferenceMethod):
         """How often a step after the warm start calls its closure."""
         return 1
 
+    @property
+    def evaluations_per_warm_step(self) -> int:
+        """How often a step of the warm start calls its closure."""
+        return 1
+
     def evaluations(self, steps: int) -> int:
-        """One for each step of the warm start, then :attr:`evaluations_per_step`."""
+        """Count those of the warm start, then :attr:`evaluations_per_step` for each step."""
         warm = self.warm_start_steps(steps)
-        return warm + (steps - warm) * self.evaluations_per_step
+        return warm * self.evaluations_per_warm_step + (steps - warm) * self.evaluations_per_step
 
     def warm_start_steps(self, total_steps: int | None) -> int:
         """How many steps the warm start takes."""
