@@ -17,7 +17,8 @@ class Target:
     """A Gaussian posterior, and minibatch losses (nats per observation) that lead to it.
 
     ``precision`` (``D x D``) and ``mean`` (``D``) are exact for the prior Normal(0, 1) and the
-    given temperature; ``full`` is the loss over all observations.
+    given temperature; ``full`` is the loss over all observations. ``batch_size`` says how many of
+    them the losses of minibatches average over, where there are observations.
     """
 
     num_observations: int
@@ -25,6 +26,7 @@ class Target:
     mean: Tensor
     losses: Callable[[int], Iterator[Loss]]
     full: Loss | None = None
+    batch_size: int | None = None
 
     @property
     def covariance(self) -> Tensor:
@@ -83,7 +85,7 @@ def linear_regression(
         return 0.5 * residual.square().mean()
 
     losses = minibatches(loss, features, labels, batch_size, generator)
-    return Target(num_observations, precision, mean, losses, loss)
+    return Target(num_observations, precision, mean, losses, loss, batch_size)
 
 
 def minibatches(

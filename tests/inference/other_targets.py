@@ -77,6 +77,7 @@ def logistic_regression(seed: int, *, batch_size: int = 32) -> LogisticTarget:
         mean=moments["mean"],
         losses=minibatches(loss, features, labels, batch_size, generator),
         full=loss,
+        batch_size=batch_size,
         features=features,
         labels=labels,
         best_mean=moments["mean_field_mean"],
@@ -126,5 +127,7 @@ def two_modes(num_weights: int = 3, seed: int = 0, *, separation: float = 6.0) -
             yield loss
 
     precision = torch.linalg.inv(covariance)
-    target = TwoModes(num_observations, precision, mean, losses, loss, centres, sds, shares)
+    target = TwoModes(
+        num_observations, precision, mean, losses, loss, centres=centres, sds=sds, shares=shares
+    )
     return target

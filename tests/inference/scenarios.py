@@ -96,7 +96,7 @@ def infer(
     for loss in target.losses(num_steps):
         optimizer.step(closure_of(optimizer, module, loss))
     closures = [closure_of(optimizer, module, loss) for loss in target.losses(method.last_pass)]
-    optimizer.finalize(closures or None)
+    optimizer.finalize(closures or None, target.batch_size if closures else None)
     return optimizer
 
 
