@@ -32,6 +32,9 @@ NOISELESS = {"map", "swag", "laplace"}
 # Settings under which a method learns the modules below in 200 steps; others take QUICK.
 QUICK: dict[str, Any] = {"learning_rate": 2e-2}
 LEARNING: dict[str, dict[str, Any]] = {
+    # A full Gaussian must not start its covariance before the mean is near, nor trust one batch.
+    "bam": {"learning_rate": 0.1, "warm_start_learning_rate": 2e-2},
+    "gsm": {"learning_rate": 0.1, "warm_start_learning_rate": 2e-2, "initial_scale": 0.01},
     "sgld": {"warm_start_learning_rate": 3e-2},
     "psgld": {"warm_start_learning_rate": 3e-2},
     "sghmc": {"warm_start_learning_rate": 3e-2},
@@ -42,6 +45,8 @@ LEARNING: dict[str, dict[str, Any]] = {
 ALL_PHASES: dict[str, dict[str, Any]] = {
     "score": {"probe_steps": 5, "warm_start": 0.25},
     "elbo_natural": {"probe_steps": 5, "warm_start": 0.25},
+    "bam": {"warm_start": 0.25},
+    "gsm": {"warm_start": 0.25},
     "cyclical": {"cycles": 3, "warm_start": 0.25},
     "swag": {"collecting_share": 0.75},
     "ssvi": {"density": 0.5, "swap_every": 4, "warm_start": 0.25},
@@ -50,6 +55,7 @@ ALL_PHASES: dict[str, dict[str, Any]] = {
 EVERY_WEIGHT: dict[str, dict[str, Any]] = {"ssvi": {"density": 1.0}}
 # Settings under which a method is noisy, or its posterior changes, from one step to the next.
 RESTLESS: dict[str, dict[str, Any]] = {
+    "bam": {"learning_rate": 0.1},
     "cyclical": {"exploration": 0.0},
     "ssvi": {"warm_start": 0.0, "density": 1.0},
 }
