@@ -313,3 +313,24 @@ class ResolvedPrior:
         """Multiply ``vector`` (``num_weights``) by the prior standard deviations in place."""
         for part, precision in zip(torch.split(vector, self.sizes), self.precisions, strict=True):
             part.mul_(precision.rsqrt())
+
+    def expected_log_density(self, mean: Tensor, variance: Tensor) -> Tensor:
+        r"""Return :math:`\mathbb E \log p(\theta)` in nats under given moments, 0-dim.
+
+        Parameters
+        ----------
+        mean, variance
+            Moments of the weights, ``num_weights``.
+        """
+        total = mean.new_zeros(())
+        for part, spread, centre, precision in zip(
+            torch.split(mean, self.sizes),
+            torch.split(variance, self.sizes),
+            self.means,
+            self.precisions,
+            strict=True,
+        ):
+            squares = ((part - centre).square() + spread) * precision
+            constant = precision.log().sum() * (part.numel() / precision.numel())
+            total = total - 0.5 * (squares.sum() - constant)
+        return total - 0.5 * mean.numel() * math.log(2 * math.pi)

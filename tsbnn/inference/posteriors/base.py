@@ -56,6 +56,13 @@ class Posterior(nn.Module):
         """Log density in nats of weight vectors ``batch_shape x num_weights``: ``batch_shape``."""
         raise NotImplementedError
 
+    def entropy(self) -> Tensor | None:
+        """Differential entropy in nats of the weights that have a spread, 0-dim.
+
+        None where it has no closed form.
+        """
+        return None
+
     @contextmanager
     def drawn(
         self, module: nn.Module, generator: torch.Generator | None = None

@@ -96,13 +96,15 @@ class LowRankGaussian(VariationalFamily):
     def log_prob(self, weights: Tensor) -> Tensor:
         """Log density in nats over the weights that have a spread: ``batch_shape``."""
         squares = ((weights - self.mean) * -self.score(weights)).sum(-1)
-        return -self.entropy() - 0.5 * (squares - (self.scale > 0).sum())
+        log_density: Tensor = -self.entropy() - 0.5 * (squares - (self.scale > 0).sum())
+        return log_density
 
     def entropy(self) -> Tensor:
         """Differential entropy in nats of the weights that have a spread, 0-dim."""
         free = self.scale > 0
         log_volume = 2 * self.scale[free].log().sum() + torch.logdet(self.capacitance())
-        return 0.5 * (log_volume + free.sum() * math.log(2 * math.pi * math.e))
+        entropy: Tensor = 0.5 * (log_volume + free.sum() * math.log(2 * math.pi * math.e))
+        return entropy
 
     def weighted_norm(self, vectors: Tensor) -> Tensor:
         r"""Return :math:`\sum_i d_i^2 v_i^2 + \| U^\top v \|^2`."""

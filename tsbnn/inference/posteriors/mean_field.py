@@ -62,6 +62,11 @@ class MeanFieldGaussian(VariationalFamily):
         squares = (weights[..., free] - self.mean[free]).square() * precision
         return -0.5 * (squares - precision.log() + math.log(2 * math.pi)).sum(-1)
 
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats of the weights that have a spread, 0-dim."""
+        precision = self.precision[torch.isfinite(self.precision)]
+        return 0.5 * (math.log(2 * math.pi * math.e) - precision.log()).sum()
+
     def score(self, weights: Tensor) -> Tensor:
         r"""Return :math:`-\lambda (\theta - m)`; 0 for weights without a spread."""
         precision = torch.where(torch.isfinite(self.precision), self.precision, 0.0)

@@ -1,4 +1,4 @@
-r"""One proximal step of score matching: in closed form for independent Gaussians, else by gradients.
+r"""One proximal step: in closed form for independent Gaussians, by inner gradients for any family.
 
 With :math:`q_t` frozen, draws :math:`\theta_s \sim q_t` and noisy scores :math:`\hat s_s` of the
 target there, the next member of the family minimises

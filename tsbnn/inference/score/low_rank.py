@@ -1,0 +1,118 @@
+r"""Proximal score matching with a low-rank-plus-diagonal Gaussian, by inner gradient steps.
+
+Half the difference of the scores at an antithetic pair :math:`m \pm \delta` says how the target
+bends along :math:`\delta`; a proximal step moves the covariance so that
+:math:`\Sigma^{-1} \delta` comes closer to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.posteriors import LowRankGaussian, normal
+from tsbnn.inference.score.mean_field import ProximalScoreOptimizer
+from tsbnn.inference.score.proximal import proximal_step
+
+if TYPE_CHECKING:
+    from tsbnn.inference.score.method import ProximalScoreVI
+
+
+class LowRankScoreOptimizer(ProximalScoreOptimizer):
+    r"""Proximal steps on the diagonal and the factor, Adam steps on the mean.
+
+    The factor has a proximal strength of its own, from the noise of its own gradient. Noise in the
+    curvature of D weights adds up over the D entries of a column: the more weights and the smaller
+    the minibatch, the larger that strength, and the more the family stays mean-field.
+
+    After the probe the factor's columns start in random directions, small beside the diagonal:
+    zero would be a saddle point.
+    """
+
+    method: ProximalScoreVI
+    posterior: LowRankGaussian  # type: ignore[assignment]
+    INNER_STEPS = 2
+    # Norm of a starting column in units of d.
+    INITIAL_NORM = 0.3
+    # The factor's directions emerge slowly: its averaging is slower by this.
+    AVERAGING_FACTOR = 0.25
+    # Stands for a noise not yet measured, so that the factor waits for its first measurement.
+    UNKNOWN_NOISE = 1e12
+
+    def _build(self, module: nn.Module) -> None:
+        values = self.flat.values
+        precision = self._probe_precision()
+        factor = values.new_zeros(len(values), self.method.rank)
+        self.posterior = LowRankGaussian(values.clone(), precision.rsqrt(), factor)
+        for name in ("momentum", "second_moment"):
+            self._vector(name)
+        # Holds precisions while the probe measures them.
+        self._vectors["precision"] = precision
+        self._vectors["noise"] = values.new_ones(len(self.flat.slots))
+        self._vectors["factor_noise"] = values.new_full((), self.UNKNOWN_NOISE)
+
+    @property
+    def _precision(self) -> Tensor:
+        return self._vectors["precision"]
+
+    def method_diagnostics(self) -> dict[str, float | Tensor | None]:
+        """Add the factor's share of the variance and its proximal strength."""
+        own = super().method_diagnostics()
+        if not self.probing:
+            share = self.posterior.factor.square().sum(-1).sum() / self.posterior.variance.sum()
+            own |= {"factor_share": float(share), "factor_strength": float(self._factor_strength())}
+        return own
+
+    def _write_spread(self, out: Tensor) -> Tensor:
+        if self.probing:
+            return super()._write_spread(out)
+        return out.copy_(self.posterior.variance).sqrt_()
+
+    def _draw(self) -> Tensor:
+        if self.probing:
+            return super()._draw()
+        posterior = self.posterior
+        offset = normal((self.flat.num_weights,), posterior.mean, self.generator)
+        latent = normal((posterior.rank,), posterior.mean, self.generator)
+        offset.mul_(posterior.scale).addmv_(posterior.factor, latent)
+        self.flat.values.copy_(offset)
+        return offset
+
+    def _measure_curvature(self, curvature: Tensor) -> None:
+        super()._measure_curvature(curvature)
+        torch.rsqrt(self._precision, out=self.posterior.scale)
+        if self.steps + 1 == self.phase_ends["probe"]:
+            factor = normal(tuple(self.posterior.factor.shape), curvature, self.generator)
+            factor.mul_(self.posterior.scale.sign().unsqueeze(-1))
+            factor.mul_(self.INITIAL_NORM / factor.norm(dim=0))
+            torch.mul(factor, self.posterior.scale.unsqueeze(-1), out=self.posterior.factor)
+
+    def _factor_strength(self) -> Tensor:
+        method, steps = self.method, self.steps - self.phase_ends["probe"]
+        floor = method.initial_strength + self.AVERAGING_FACTOR * method.averaging * steps
+        return (self._vectors["factor_noise"] * method.noise_margin).clamp_(min=floor)
+
+    def _update_shape(self, noise: Tensor, half_difference: Tensor) -> None:
+        """Take the proximal step; ``noise`` is the pair's offset from the mean."""
+        self.strength = self._strengths()
+        frozen = self.posterior
+        scores = self._score_difference(noise, half_difference)
+        strengths = {
+            "log_precision": self._by_weight(self.strength),
+            "factor": self._factor_strength(),
+        }
+        member, gradients = proximal_step(
+            frozen,
+            (frozen.mean + noise).unsqueeze(0),
+            scores.unsqueeze(0),
+            strengths,
+            self.method.inner_steps or self.INNER_STEPS,
+        )
+        self._measure_noise(gradients["log_precision"].mul_(0.5))
+        found = gradients["factor"].square().sum() / (4.0 * frozen.rank)
+        steps = self.steps - self.phase_ends["probe"]
+        self._vectors["factor_noise"].lerp_(found, max(self.NOISE_RATE, 1.0 / (steps + 1)))
+        frozen.scale.copy_(member.scale)
+        frozen.factor.copy_(member.factor)

@@ -1,0 +1,272 @@
+"""Proximal score matching with one mean-field Gaussian: the engine of the other families too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.adam import BETA1, adam_step_
+from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.score.proximal import precision_factors_, proximal_step
+
+if TYPE_CHECKING:
+    from tsbnn.inference.score.method import ProximalScoreVI
+
+
+class ProximalScoreOptimizer(BayesianOptimizer):
+    """Proximal steps on the precisions, Adam steps on the mean.
+
+    Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
+    four weight-sized vectors; two more live during a step.
+
+    Attributes
+    ----------
+    strength
+        The proximal strengths c of the last step, one for each parameter tensor.
+    trust_region_hits
+        Share of the weights whose last move the trust region cut short, 0-dim; None without one.
+    """
+
+    method: ProximalScoreVI
+    posterior: MeanFieldGaussian
+    # Weight of the newest step in the running measurement of the curvature's noise.
+    NOISE_RATE = 0.02
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: ProximalScoreVI,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(module, method, num_observations, total_steps, generator)
+        warm_start, probe_steps = self.phase_ends["warm_start"], method.probe_steps
+        if self.total_steps is not None:
+            probe_steps = max(1, min(probe_steps, (self.total_steps - warm_start) // 10))
+        self.phase_ends["probe"] = warm_start + probe_steps
+        self._fixed = self.deterministic()
+        self.trust_region_hits: Tensor | None = None
+        self._build(module)
+        self.strength = torch.full_like(self._kept("noise"), method.initial_strength)
+        self._rest()
+
+    def _build(self, module: nn.Module) -> None:
+        """Create the posterior and the vectors of state."""
+        values = self.flat.values
+        self.posterior = MeanFieldGaussian(values.clone(), self._probe_precision())
+        self._vector("momentum")
+        self._vector("second_moment")
+        # (r - 1)^2 averaged over each tensor and, exponentially, over steps.
+        self._vectors["noise"] = values.new_ones(len(self.flat.slots))
+
+    # What the steps below work on: parts of the posterior and of the state.
+
+    @property
+    def _mean(self) -> Tensor:
+        return self.posterior.mean
+
+    @property
+    def _precision(self) -> Tensor:
+        return self.posterior.precision
+
+    def _kept(self, name: str) -> Tensor:
+        return self._vectors[name]
+
+    @property
+    def ready(self) -> bool:
+        """Whether warm start and probe are over."""
+        return not self.probing
+
+    @property
+    def probing(self) -> bool:
+        """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
+        return self.steps < self.phase_ends["probe"]
+
+    @property
+    def phase(self) -> str:
+        """Warm start, probe or posterior."""
+        return super().phase if self.warming or not self.probing else "probe"
+
+    def method_diagnostics(self) -> dict[str, float | Tensor | None]:
+        """Proximal strengths c, the curvature's noise (mean of (r - 1)^2), trust-region hits."""
+        hits = self.trust_region_hits
+        share = {"trust_region_hits": None if hits is None else float(hits)}
+        if self.probing:
+            return dict(share)
+        return {"strength": self._strengths(), "curvature_noise": self._kept("noise"), **share}
+
+    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Return Adam's moments where the mean moves by them."""
+        moves = self.method.metric == "adam" or self.probing
+        return super().gradient_moments() if moves else None
+
+    def _step(self, closure: Closure) -> Tensor:
+        if self.warming:
+            loss = self._evaluate(closure)
+            self._update_mean(scratch=torch.empty_like(self.flat.values))
+            return loss
+        noise, half_difference, loss = self._draw_and_evaluate(closure)
+        self._update(noise, half_difference)
+        return loss
+
+    def _probe_precision(self) -> Tensor:
+        """Return the precisions of the probe's draws, ``num_weights``."""
+        spread = torch.full_like(self.flat.values, self.method.probe_scale)
+        self.prior.multiply_by_scale_(spread)
+        return self._fix(spread.pow_(-2), torch.inf)
+
+    def _fix(self, vector: Tensor, value: float) -> Tensor:
+        """Fill the parts of deterministic parameters with ``value``; return the vector."""
+        for view, is_fixed in zip(self.flat.views(vector), self._fixed, strict=True):
+            if is_fixed:
+                view.fill_(value)
+        return vector
+
+    def _write_spread(self, out: Tensor) -> Tensor:
+        """Write the standard deviations of the draws into ``out`` (``num_weights``)."""
+        if not self.probing:
+            return torch.rsqrt(self._precision, out=out)
+        self.prior.multiply_by_scale_(out.fill_(self.method.probe_scale))
+        return self._fix(out, 0.0)
+
+    def _draw(self) -> Tensor:
+        """Write a draw's offset from the mean into the weights; return its standard normals."""
+        noise = normal((self.flat.num_weights,), self._mean, self.generator)
+        self._write_spread(self.flat.values).mul_(noise)
+        return noise
+
+    def _draw_and_evaluate(self, closure: Closure) -> tuple[Tensor, Tensor, Tensor]:
+        """Evaluate at one draw or an antithetic pair.
+
+        Returns
+        -------
+        noise, half_difference, loss
+            What :meth:`_draw` returned, and half the difference of the two gradients (without
+            pairs: the gradient), ``num_weights``; the mean loss. The mean gradient is left in the
+            flat gradient buffer.
+        """
+        mean, gradient, weights = self._mean, self.flat.gradient, self.flat.values
+        noise = self._draw()
+        weights.add_(mean)
+        loss = self._evaluate_draw(closure)
+        difference = gradient.clone()
+        if self.method.antithetic:
+            weights.neg_().add_(mean, alpha=2.0)
+            loss = 0.5 * (loss + self._evaluate_draw(closure))
+            gradient.add_(difference).mul_(0.5)
+            difference.sub_(gradient)
+        return noise, difference, loss
+
+    def _evaluate_draw(self, closure: Closure) -> Tensor:
+        return self._evaluate(closure)
+
+    def _update(self, noise: Tensor, half_difference: Tensor) -> None:
+        """Update shape and mean from a pair's gradients; overwrites both arguments."""
+        if self.probing:
+            # The likelihood's part of the curvature is h = (N/T) noise * half_difference / spread.
+            spread = self._write_spread(self.flat.values)
+            noise.mul_(half_difference).mul_(self.likelihood_weight)
+            self._measure_curvature(noise.div_(spread))
+        else:
+            self._update_shape(noise, half_difference)
+        self._update_mean(scratch=half_difference)
+
+    def _measure_curvature(self, curvature: Tensor) -> None:
+        r"""Take one more curvature into the root mean square that the precision starts from.
+
+        .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
+                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
+        """
+        k, precision = self.steps - self.phase_ends["warm_start"], self._precision
+        inverse_temperature = 1.0 / self.temperature
+        if k == 0:
+            precision.copy_(curvature.abs_())
+        else:
+            self.prior.add_precision_(precision, -inverse_temperature)
+            precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
+        self.prior.add_precision_(precision, inverse_temperature)
+        self._fix(precision, torch.inf)
+
+    def _strengths(self) -> Tensor:
+        """Proximal strengths c of the next step, one for each parameter tensor."""
+        method = self.method
+        averaged = method.averaging * (self.steps - self.phase_ends["probe"])
+        strengths = self._kept("noise") * method.noise_margin
+        return strengths.clamp_(min=method.initial_strength + averaged)
+
+    def _measure_noise(self, excess: Tensor) -> None:
+        """Take the squares of r - 1 (``num_weights``) into the running means of the tensors."""
+        norms = torch.stack(torch._foreach_norm(self.flat.views(excess)))
+        sizes = norms.new_tensor([slot.size for slot in self.flat.slots])
+        self._kept("noise").lerp_(norms.square_() / sizes, self.NOISE_RATE)
+
+    def _update_shape(self, noise: Tensor, half_difference: Tensor) -> None:
+        """Take the proximal step on the precisions."""
+        # c depends on earlier steps only: c that reacts to its own r would be biased.
+        self.strength = self._strengths()
+        if self.method.inner_steps is None:
+            spread = self._write_spread(self.flat.values)
+            noise.mul_(half_difference).mul_(self.likelihood_weight)
+            self._update_precision(noise.mul_(spread), variance=spread.square_())
+            return
+        frozen = MeanFieldGaussian(self._mean, self._precision)
+        offset = self._write_spread(self.flat.values).mul_(noise)
+        scores = self._score_difference(offset, half_difference)
+        strengths = {"log_precision": self._by_weight(self.strength)}
+        draws = (frozen.mean + offset).unsqueeze(0)
+        member, gradients = proximal_step(
+            frozen, draws, scores.unsqueeze(0), strengths, self.method.inner_steps
+        )
+        self._measure_noise(gradients["log_precision"].mul_(0.5))
+        self._precision.copy_(member.precision)
+
+    def _score_difference(self, offset: Tensor, half_difference: Tensor) -> Tensor:
+        """Half the difference of the target's scores at a pair, the prior's part exact."""
+        scores = half_difference * -self.likelihood_weight
+        self.prior.add_precision_(scores, -1.0 / self.temperature, times=offset)
+        return scores
+
+    def _by_weight(self, by_tensor: Tensor) -> Tensor:
+        """Repeat one number a parameter tensor for each of its weights."""
+        sizes = torch.tensor([slot.size for slot in self.flat.slots], device=by_tensor.device)
+        return by_tensor.repeat_interleave(sizes)
+
+    def _update_precision(self, ratio: Tensor, variance: Tensor) -> None:
+        """Multiply the precisions by rho; ``ratio`` holds the likelihood's part of r."""
+        self.prior.add_precision_(ratio, 1.0 / self.temperature, times=variance)
+        ratio.sub_(1.0)
+        self._measure_noise(ratio)
+        precision_factors_(ratio, self.flat.views(ratio), self.strength)
+        self._precision.mul_(ratio)
+
+    def _update_mean(self, scratch: Tensor) -> None:
+        """Move the mean along the averaged gradient; overwrites ``scratch`` and the weights."""
+        mean, gradient = self._mean, self.flat.gradient
+        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+        before = self.flat.values.copy_(mean)
+        momentum, rate = self._kept("momentum"), self.learning_rate()
+        if self.method.metric == "adam" or self.probing:
+            adam_step_(
+                mean,
+                gradient,
+                momentum,
+                self._kept("second_moment"),
+                step=self.steps,
+                learning_rate=rate,
+                scratch=scratch,
+            )
+        else:
+            momentum.lerp_(gradient, 1.0 - BETA1)
+            rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
+            mean.addcdiv_(momentum, self._precision, value=-rate)
+        if self.method.trust_region is not None and not self.probing:
+            limit = self._write_spread(scratch)
+            limit.masked_fill_(limit == 0.0, torch.inf).mul_(self.method.trust_region)
+            move = mean.sub_(before)
+            self.trust_region_hits = (move.abs() > limit).to(move.dtype).mean()
+            torch.minimum(move, limit, out=move)
+            torch.maximum(move, limit.neg_(), out=move).add_(before)
