@@ -122,7 +122,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         return diagnose(self)
 
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
-        """Figures of this method alone: numbers, or vectors of one number a parameter."""
+        """Figures of this method alone: numbers (or 0-dim), or vectors of one a parameter."""
         return {}
 
     def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
@@ -220,6 +220,10 @@ class BayesianOptimizer(torch.optim.Optimizer):
             How many observed values each closure averages over. By default N divided by the number
             of closures, which is right for one pass over the data.
         """
+        self.rest()
+
+    def rest(self) -> None:
+        """Follow the module to where it lies now, and leave it at :attr:`resting_weights`."""
         if self.flat.synchronise():
             self._adopt()
         self._rest()
