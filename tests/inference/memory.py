@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -28,11 +29,11 @@ class LiveStorages(TorchDispatchMode):
         known = {
             leaf.untyped_storage().data_ptr()
             for leaf in tree_leaves((args, kwargs))
-            if isinstance(leaf, Tensor)
+            if isinstance(leaf, Tensor) and leaf.layout is torch.strided
         }
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            if not isinstance(leaf, Tensor):
+            if not isinstance(leaf, Tensor) or leaf.layout is not torch.strided:
                 continue
             storage = leaf.untyped_storage()
             key = storage.data_ptr()

@@ -110,9 +110,13 @@ class SparseWeights(FlatWeights):
             if own:
                 SparseLinear.convert(slot.owner, part - slot.offset, self.values[:0])
                 continue
-            # A tensor of its own: views would keep a shared buffer alive.
-            zeros = torch.zeros_like(slot.parameter, memory_format=torch.contiguous_format)
-            slot.parameter.data = zeros.detach()
+            data = slot.parameter.data
+            whole = data.untyped_storage().nbytes() == data.numel() * data.element_size()
+            if not (whole and data.is_contiguous()):
+                # A tensor of its own: a view would keep the whole buffer alive.
+                data = torch.empty_like(data, memory_format=torch.contiguous_format)
+                slot.parameter.data = data
+            data.zero_()
         self.place()
 
     def unfold(self) -> None:
