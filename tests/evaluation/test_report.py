@@ -20,6 +20,7 @@ from gluonts.model.forecast import SampleForecast
 from tsbnn.evaluation import Backtest, backtest
 from tsbnn.evaluation import report as report_module
 from tsbnn.evaluation.figures import typical_windows
+from tsbnn.evaluation.learnt import learnt
 from tsbnn.evaluation.page import findings
 from tsbnn.evaluation.report import differences_from_first, write_report
 from tsbnn.evaluation.table import COLUMNS, summary_table, window_errors, written
@@ -39,6 +40,35 @@ class Drawn(SampleForecast):
     @property
     def total_std(self) -> np.ndarray:
         return self.samples.std(axis=0)
+
+
+def diagnostics(seed: int, warnings: list[str]) -> dict[str, Any]:
+    """What training tells of a posterior over two tensors, one of them without a spread."""
+    layer = {
+        "name": "head.weight <i>",
+        "num_weights": 1200,
+        "num_spread": 1200,
+        "spread": [0.0123, 0.456, 0.99],
+        "shift": 0.1,
+        "learnt_nothing": 0.25,
+        "collapsed": 0.0,
+        "gradient_noise": 0.97,
+        "details": {"strength": 33.3},
+    }
+    empty = dict.fromkeys(["spread", "shift", "learnt_nothing", "collapsed", "gradient_noise"])
+    fixed = {"name": "body", "num_weights": 7, "num_spread": 0, **empty}
+    return {
+        "num_observations": 123,
+        "temperature": 0.5,
+        "elbo": -1.25 - seed,
+        "elbo_note": None,
+        "gradient_noise": 0.97,
+        "learnt_nothing": 0.25,
+        "collapsed": None,
+        "details": {"trust_region_hits": 0.125, "swaps": None},
+        "layers": [layer, {**fixed, "details": {"strength": 4e-7}}],
+        "warnings": warnings,
+    }
 
 
 class Planted:
@@ -64,6 +94,9 @@ class Planted:
             "temperature": 0.5,
             "settings": {"learning_rate": 0.005, "prior": {"name": "<script>"}},
         }
+        if self.kind is Drawn:
+            found = diagnostics(self.seed, [f"Collapsed & under seed {self.seed}."])
+            self.training_summary["diagnostics"] = found
         return self
 
     def predict(self, dataset: Any, num_samples: int) -> Iterator[SampleForecast]:
@@ -218,6 +251,23 @@ def test_the_page_says_what_was_done(page: Page) -> None:
     ):
         assert words in said
     assert "Python" in said
+
+
+def test_the_page_says_what_the_posterior_learnt(page: Page) -> None:
+    said = " ".join("".join(page.text).split())
+    assert "good. Collapsed & under seed 0." in said
+    assert "good. Collapsed & under seed 1." in said
+    assert "good1230.5−1.7597.0 %0.45625.0 %–" in said, "means over seeds"
+    assert "proximal strength 4.0e−07 to 33.3; trust-region hits 12.5 %" in said
+    assert "good, tensor by tensor (first seed)" in said
+    assert "head.weight <i>1 2000.01230.4560.99025 %0 %97 %33.3" in said
+    assert "body7––––––4.0e−07" in said
+    assert "biased, tensor by tensor" not in said
+    assert [attributes for tag, attributes in page.tags if tag == "details"] == [{}], "folded"
+
+
+def test_without_a_posterior_nothing_is_said_of_one() -> None:
+    assert learnt(run(windows=2, one=Planted(0.0))) == []
 
 
 def test_wide_content_scrolls_in_its_box(page: Page) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tsbnn.evaluation.baselines import GLUONTS_DEEPAR, SEASONAL_NAIVE
 from tsbnn.evaluation.figures import MOST_SERIES, Plot
+from tsbnn.evaluation.learnt import learnt
 from tsbnn.evaluation.result import Backtest
 from tsbnn.evaluation.statistics import PairedDifference
 from tsbnn.evaluation.table import decimals, resampled, summary_table, written
@@ -95,6 +96,7 @@ def page(
             ]
             for group in ("differences", "reliability", "pit", "fan", "epistemic_share")
         },
+        learnt=learnt(backtest),
         num_seeds=len(_seeds(backtest)),
         settings=_settings(backtest),
         models=_models(backtest),

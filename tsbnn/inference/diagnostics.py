@@ -20,7 +20,7 @@ from typing import Any
 NOTHING_SPREAD, NOTHING_SHIFT = 0.95, 0.5
 COLLAPSED_SPREAD = 0.01
 #: Shares of weights from which a posterior is called collapsed: to the prior, to a point.
-TO_PRIOR, TO_POINT = 0.98, 0.5
+TO_PRIOR, TO_POINT = 0.95, 0.5
 #: Share of means held back by a trust region from which that is worth a word.
 HELD_BACK = 0.25
 
@@ -73,6 +73,8 @@ class Diagnostics:
     method, family, phase
         Names; the phase is ``"posterior"`` once there is one, ``"training"`` for methods that
         only train weights, and before that e.g. ``"warm start"``, ``"probe"``, ``"burn-in"``.
+    prior
+        Name of the prior's rule.
     num_observations, temperature
         N and T of the target.
     steps, gradient_evaluations
@@ -103,6 +105,7 @@ class Diagnostics:
     method: str
     family: str
     phase: str
+    prior: str
     num_observations: int
     temperature: float
     steps: int
@@ -183,7 +186,8 @@ def _table(layers: tuple[LayerDiagnostics, ...]) -> list[str]:
 
 def _warnings(found: Diagnostics) -> Iterator[str]:
     nothing, collapsed = found.learnt_nothing, found.collapsed
-    if nothing is not None and nothing > TO_PRIOR:
+    # A prior centred on known weights is knowledge: to stay there is no collapse.
+    if nothing is not None and nothing > TO_PRIOR and found.prior != "centred":
         where = _where(found.layers, "learnt_nothing", TO_PRIOR)
         yield (
             f"The posterior has collapsed to the prior: {nothing:.1%} of the weights have learnt "

@@ -35,8 +35,11 @@ def diagnose(optimizer: BayesianOptimizer) -> Diagnostics:
     ready = optimizer.ready
     rows = _rows(optimizer, ready).tolist()
     judged = ready and method.is_posterior
-    own = optimizer.method_diagnostics()
-    per_layer = {name: v.float().tolist() for name, v in own.items() if isinstance(v, Tensor)}
+    own = {
+        name: value.float().tolist() if isinstance(value, Tensor) else value
+        for name, value in optimizer.method_diagnostics().items()
+    }
+    per_layer = {name: values for name, values in own.items() if isinstance(values, list)}
     layers = []
     for place, (slot, row) in enumerate(zip(places, rows, strict=True)):
         count = int(row[_NUM])
@@ -68,6 +71,7 @@ def diagnose(optimizer: BayesianOptimizer) -> Diagnostics:
         method=method.name,
         family=method.family,
         phase=optimizer.phase,
+        prior=method.prior.name,
         num_observations=optimizer.num_observations,
         temperature=optimizer.temperature,
         steps=optimizer.steps,
@@ -83,7 +87,7 @@ def diagnose(optimizer: BayesianOptimizer) -> Diagnostics:
         else None,
         learnt_nothing=sum(row[_NOTHING] for row in rows) / total if judged and total else None,
         collapsed=sum(row[_COLLAPSED] for row in rows) / total if judged and total else None,
-        details={name: v for name, v in own.items() if not isinstance(v, Tensor)},
+        details={name: value for name, value in own.items() if not isinstance(value, list)},
     )
 
 
