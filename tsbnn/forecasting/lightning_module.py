@@ -13,8 +13,9 @@ mean makes the average of the minibatch scores the gradient of the sum over all 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -29,7 +30,9 @@ from tsbnn.inference import BayesianOptimizer, InferenceMethod
 class BayesianLightningModule(pl.LightningModule):
     """Trains the posterior of a network with any inference method.
 
-    ``train_loss`` is logged once an epoch, in nats per observed point.
+    ``train_loss`` is logged once an epoch, in nats per observed point; for posterior methods also
+    ``elbo``, likewise, and ``learnt_nothing``, a share of the weights (see
+    :class:`tsbnn.inference.Diagnostics`).
 
     Parameters
     ----------
@@ -105,16 +108,49 @@ class BayesianLightningModule(pl.LightningModule):
         return total / self.expected_points.clamp(min=1.0)
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean loss of the epoch."""
+        """Log the mean loss of the epoch, and what the posterior has learnt so far."""
         if self._epoch:
             loss, self._epoch = _ratio(self._epoch), []
             self.train_loss = float(loss)
             self.log("train_loss", loss, prog_bar=True)
+        if self.method.is_posterior and self.bayesian_optimizer.ready:
+            found = self.bayesian_optimizer.diagnostics()
+            shown = {"elbo": found.elbo, "learnt_nothing": found.learnt_nothing}
+            for name, value in shown.items():
+                if value is not None:
+                    self.log(name, value, prog_bar=True)
 
-    def finish(self) -> BayesianOptimizer:
-        """End training: leave the network at the posterior mean."""
-        self.bayesian_optimizer.finalize()
-        return self.bayesian_optimizer
+    def finish(self, batches: Iterable[Batch] = ()) -> BayesianOptimizer:
+        """End training: leave the network at the posterior mean.
+
+        Parameters
+        ----------
+        batches
+            Minibatches for the last pass of a method that makes one, at least as many as its
+            ``last_pass``. Their losses are those of training, divided by the same number of points.
+        """
+        optimizer, count = self.bayesian_optimizer, self.method.last_pass
+        if not count:
+            optimizer.finalize()
+            return optimizer
+        # Recurrent layers of cuDNN have gradients in training mode only.
+        self.network.train()
+        points = self.expected_points.clamp(min=1.0)
+        closures = (self._closure(batch, points) for batch in itertools.islice(batches, count))
+        optimizer.finalize(closures, float(points))
+        return optimizer
+
+    def _closure(self, batch: Batch, points: Tensor) -> Callable[[], Tensor]:
+        """Make the loss of one batch of the last pass."""
+        moved = known_padding(move_data_to_device(dict(batch), points.device))
+
+        def closure() -> Tensor:
+            self.bayesian_optimizer.zero_grad()
+            loss = _sums(self.network, moved)[0] / points
+            loss.backward()
+            return loss
+
+        return closure
 
 
 class ValidatedLightningModule(BayesianLightningModule):
@@ -127,6 +163,7 @@ class ValidatedLightningModule(BayesianLightningModule):
     best_val_loss: float | None = None
     best_step: int | None = None
     _best_posterior: dict[str, Tensor] | None = None
+    _best_losses: dict[str, Any] | None = None
     _validated_step: int | None = None
 
     def on_validation_epoch_start(self) -> None:
@@ -147,7 +184,7 @@ class ValidatedLightningModule(BayesianLightningModule):
 
     def validate_last(self, batches: Iterable[Batch]) -> None:
         """Validate the last posterior too, if training stopped between two validations."""
-        self.bayesian_optimizer.finalize()
+        self.bayesian_optimizer.rest()
         if self._validated_step == self.bayesian_optimizer.steps:
             return
         self.network.eval()
@@ -160,13 +197,22 @@ class ValidatedLightningModule(BayesianLightningModule):
         if sums:
             self._compare(float(_ratio(sums)))
 
-    def finish(self) -> BayesianOptimizer:
-        """End training: leave network and optimizer at the best posterior."""
-        optimizer = super().finish()
+    def finish(self, batches: Iterable[Batch] = ()) -> BayesianOptimizer:
+        """End training: leave network and optimizer at the best posterior, a last pass's place.
+
+        Parameters
+        ----------
+        batches
+            As of :meth:`BayesianLightningModule.finish`.
+        """
+        optimizer = self.bayesian_optimizer
+        # Weights that were moved to another device would be taken for new ones later.
+        optimizer.rest()
         if self._best_posterior is not None:
             optimizer.posterior.load_state_dict(self._best_posterior)
-            optimizer.finalize()
-        return optimizer
+            if self._best_losses is not None:
+                optimizer.losses.load_state_dict(self._best_losses)
+        return super().finish(batches)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the best posterior so far beside Lightning's own state."""
@@ -174,6 +220,7 @@ class ValidatedLightningModule(BayesianLightningModule):
             "val_loss": self.best_val_loss,
             "step": self.best_step,
             "posterior": self._best_posterior,
+            "losses": self._best_losses,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -181,16 +228,18 @@ class ValidatedLightningModule(BayesianLightningModule):
         best = checkpoint.get("tsbnn_best", {})
         self.best_val_loss, self.best_step = best.get("val_loss"), best.get("step")
         self._best_posterior = best.get("posterior")
+        self._best_losses = best.get("losses")
 
     def _compare(self, loss: float) -> None:
         optimizer = self.bayesian_optimizer
         self._validated_step = optimizer.steps
-        if not optimizer.ready:
-            # A good mean, perhaps, but no posterior yet.
+        if not optimizer.ready and not self.method.last_pass:
+            # A good mean, perhaps, but no posterior yet. (A last pass makes one of any mean.)
             return
         if self.best_val_loss is None or loss < self.best_val_loss:
             state = optimizer.posterior.state_dict()
             self._best_posterior = {name: value.clone() for name, value in state.items()}
+            self._best_losses = optimizer.losses.state_dict()
             # Not a number is better than nothing, and anything is better than that.
             self.best_val_loss = None if math.isnan(loss) else loss
             self.best_step = optimizer.steps

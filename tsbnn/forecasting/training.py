@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import tempfile
 import time
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,12 +36,18 @@ from tsbnn.forecasting.random_state import (
     generator,
 )
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
-from tsbnn.inference import BayesianOptimizer, CentredPrior, InferenceMethod, count_weights
+from tsbnn.inference import (
+    BayesianOptimizer,
+    CentredPrior,
+    InferenceMethod,
+    PosteriorWarning,
+    count_weights,
+)
 
 if TYPE_CHECKING:
     from tsbnn.forecasting.estimator import BayesianEstimator
 
-_WEIGHT_NOISE, _VALIDATION = 11, 12
+_WEIGHT_NOISE, _VALIDATION, _LAST_PASS = 11, 12, 13
 
 
 def train(
@@ -61,7 +69,7 @@ def train(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
         stack.enter_context(RandomStream(seed).active())
         stack.enter_context(without_foreign_warnings())
-        return _train(
+        output = _train(
             bayesian,
             training_data,
             validation_data,
@@ -72,6 +80,10 @@ def train(
             seed,
             folder,
         )
+    for sentence in output.predictor.training_summary["diagnostics"]["warnings"]:
+        # Above stand `train_model` and `train` of the estimator, then the caller.
+        warnings.warn(sentence, PosteriorWarning, stacklevel=4)
+    return output
 
 
 def _train(
@@ -122,7 +134,11 @@ def _train(
     trainer.fit(module, train_dataloaders=batches, val_dataloaders=validation, ckpt_path=ckpt_path)
     if isinstance(module, ValidatedLightningModule) and validation is not None:
         module.validate_last(validation)
-    optimizer = module.finish()
+    if method.last_pass:
+        # Lightning has taken the network back from the accelerator.
+        module.to(trainer.strategy.root_device)
+    with RandomStream(derived_seed(seed, _LAST_PASS)).active():
+        optimizer = module.finish(_again_and_again(batches))
     summary = _summary(bayesian, module, optimizer, trainer, seed)
     summary["wall_s"] = time.perf_counter() - started
     predictor = _predictor(bayesian, transformation, gluonts_module, optimizer, summary, seed)
@@ -150,6 +166,16 @@ def _loader(
         if training is not None:
             return estimator.create_training_data_loader(transformed, module, **training)
         return estimator.create_validation_data_loader(transformed, module)
+
+
+def _again_and_again(loader: Iterable[Any]) -> Iterator[Any]:
+    """Batches of a loader, epoch after epoch; an epoch without any is the last."""
+    is_empty = False
+    while not is_empty:
+        is_empty = True
+        for batch in loader:
+            is_empty = False
+            yield batch
 
 
 def _continued(
@@ -198,6 +224,7 @@ def _summary(
         "val_loss": getattr(module, "best_val_loss", None),
         "best_step": getattr(module, "best_step", None),
         "device": str(trainer.strategy.root_device),
+        "diagnostics": optimizer.diagnostics().to_dict(),
     }
 
 
