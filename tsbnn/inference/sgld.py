@@ -24,7 +24,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tsbnn.inference.adam import BETA2
 from tsbnn.inference.chains import SGMCMC, ChainOptimizer
 from tsbnn.inference.method import is_positive, require
 
@@ -61,20 +60,21 @@ class PSGLD(SGMCMC):
               G = \operatorname{diag} \frac{1}{\delta + \sqrt{v}}
 
     with v from the steps before, so that G and the gradient it multiplies are not correlated
-    through their minibatch. η is on RMSprop's scale here: a gradient of its usual size moves a
-    weight by η.
+    through their minibatch. v starts at 1 (a chain from a mode has no gradients yet, and must not
+    take that for flatness), and the newest of t gradients has the weight :math:`4/(t + 7)`, or
+    :math:`1 - \beta` where that is more. η is on RMSprop's scale here: a gradient of its usual
+    size moves a weight by η.
 
     A metric that depends on the position needs the correction :math:`\Gamma = (T/N)\, \nabla \cdot
-    G` in its drift. As in the paper's own experiments Γ is left out: where G falls with the
-    position the chain then stays too long. That bias does not vanish with the step. By default the
-    metric therefore adapts in the burn-in only, as an average over ever more steps (of weight
-    :math:`\min(1 - \beta, 2/(t+2))` for the newest); from then on it is a constant and no Γ is
-    missing.
+    G` in its drift, which is left out, as in the paper's own experiments: the chain then stays too
+    long where G is small. That bias does not vanish with the step. By default the metric
+    therefore adapts in the burn-in only, as an average over about its last quarter; from then on
+    it is a constant and no Γ is missing.
 
     Parameters
     ----------
     smoothing
-        :math:`\beta`, from 0 to below 1.
+        :math:`\beta`, from 0 to below 1; only with ``adapts_while_sampling``.
     regularisation
         :math:`\delta`, in units of the gradient: bounds G where gradients vanish.
     adapts_while_sampling
@@ -111,23 +111,15 @@ class PSGLDOptimizer(ChainOptimizer):
         method, rate = self.method, self.learning_rate()
         square = self._vectors["second_moment"]
         if self.chain_steps == 0:
-            self._start_metric(square, gradient)
+            square.fill_(1.0)
         divisor = square.sqrt().add_(method.regularisation)
-        weight = 1.0 - method.smoothing
-        if not method.adapts_while_sampling:
-            # Of a last few gradients alone, some are small by chance, and stay so once frozen.
-            weight = 0.0 if self._sampling() else min(weight, 2.0 / (self.chain_steps + 2))
+        weight = 4.0 / (self.chain_steps + 8)
+        if method.adapts_while_sampling:
+            weight = max(weight, 1.0 - method.smoothing)
+        elif self._sampling():
+            weight = 0.0
         if weight > 0:
             square.mul_(1.0 - weight).addcmul_(gradient, gradient, value=weight)
         position.addcdiv_(gradient, divisor, value=-rate)
         size = math.sqrt(2.0 * rate * self.noise_level)
         position.addcdiv_(self._noise(), divisor.sqrt_(), value=size)
-
-    def _start_metric(self, square: Tensor, gradient: Tensor) -> None:
-        """Begin with Adam's moment, or else with the first gradient's, averaged over tensors."""
-        warm = self.phase_ends["warm_start"]
-        if warm:
-            square.div_(1.0 - BETA2**warm)
-            return
-        for view, part in zip(self.flat.views(square), self.flat.views(gradient), strict=True):
-            view.fill_(part.square().mean())
