@@ -16,6 +16,7 @@ from benchmarks.output import RESULTS, show, write
 from tsbnn import ELBOVI, MAP, BayesianEstimator, ProximalScoreVI
 from tsbnn.datasets import load
 from tsbnn.evaluation import backtest
+from tsbnn.inference import InferenceMethod
 
 GRADIENT_EVALUATIONS = 2_000
 WINDOWS = {"exchange_rate": 5, "etth1": 24}
@@ -30,31 +31,32 @@ TRIALS = {
 SHOWN = ["crps", "mean_wql", "coverage_50", "width_50", "coverage_95", "width_95"]
 
 
+def validate(trial: str, method: InferenceMethod, dataset: str) -> pd.DataFrame:
+    """Train on what lies before the validation range and score on the validation windows."""
+    data = load(dataset)
+    network = DeepAREstimator(freq=data.freq, prediction_length=data.prediction_length)
+    return backtest(
+        {trial: BayesianEstimator(network, method, gradient_evaluations=GRADIENT_EVALUATIONS)},
+        data.validation,
+        prediction_length=data.prediction_length,
+        windows=WINDOWS[dataset],
+        season=data.season,
+        training_data=data.validation_training,
+        baselines=False,
+        dataset_name=dataset,
+        keep_forecasts=False,
+    ).results
+
+
 def main() -> None:
     torch.set_num_threads(1)
     path = RESULTS / "defaults.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["dataset", "model"])
     for trial, method in TRIALS.items():
-        for dataset, windows in WINDOWS.items():
+        for dataset in WINDOWS:
             if ((done.dataset == dataset) & (done.model == trial)).any():
                 continue
-            data = load(dataset)
-            network = DeepAREstimator(freq=data.freq, prediction_length=data.prediction_length)
-            results = backtest(
-                {
-                    trial: BayesianEstimator(
-                        network, method, gradient_evaluations=GRADIENT_EVALUATIONS
-                    )
-                },
-                data.validation,
-                prediction_length=data.prediction_length,
-                windows=windows,
-                season=data.season,
-                training_data=data.validation_training,
-                baselines=False,
-                dataset_name=dataset,
-                keep_forecasts=False,
-            ).results
+            results = validate(trial, method, dataset)
             done = pd.concat([done, results], ignore_index=True) if len(done) else results
             write(done, "defaults")
             print(dataset, trial, flush=True)

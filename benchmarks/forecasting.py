@@ -12,6 +12,7 @@ own DeepAR runs as it comes (learning rate 1e-3, dropout 0.1, gradient clipping,
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -57,13 +58,13 @@ def models(data: Any) -> dict[str, Any]:
     }
 
 
-def run(dataset: str) -> pd.DataFrame:
-    name = f"forecasting_{dataset}"
+def run(dataset: str, name: str, make: Callable[[Any], dict[str, Any]] = models) -> pd.DataFrame:
+    """Run what ``make`` builds for the data with every seed; keep cells in results/NAME.csv."""
     path = RESULTS / f"{name}.csv"
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model", "seed"])
     data = load(dataset)
     for seed in SEEDS:
-        for model, estimator in models(data).items():
+        for model, estimator in make(data).items():
             if ((done.model == model) & (done.seed == seed)).any():
                 continue
             cell = backtest(
@@ -86,22 +87,27 @@ def run(dataset: str) -> pd.DataFrame:
     return done
 
 
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate mean ± standard error over the seeds."""
+    groups = results.groupby(["model", "metric"], sort=False).value
+    table = pd.DataFrame({"mean": groups.mean(), "se": groups.sem()}).unstack("metric")
+    shown = pd.DataFrame(
+        {
+            metric: table["mean"][metric].map("{:.4g}".format)
+            + " ± "
+            + table["se"][metric].map("{:.2g}".format)
+            for metric in (*SHOWN, "predict_s")
+        }
+    )
+    shown["train_s"] = results.groupby("model").wall_s.mean().round(1)
+    return shown.reset_index()
+
+
 def main() -> None:
     torch.set_num_threads(1)
     for dataset in sys.argv[1:] or DATASETS:
-        results = run(dataset)
-        groups = results.groupby(["model", "metric"], sort=False).value
-        table = pd.DataFrame({"mean": groups.mean(), "se": groups.sem()}).unstack("metric")
-        shown = pd.DataFrame(
-            {
-                metric: table["mean"][metric].map("{:.4g}".format)
-                + " ± "
-                + table["se"][metric].map("{:.2g}".format)
-                for metric in (*SHOWN, "predict_s")
-            }
-        )
-        shown["train_s"] = results.groupby("model").wall_s.mean().round(1)
-        show(shown.reset_index(), f"{dataset}: mean ± standard error over {len(SEEDS)} seeds")
+        results = run(dataset, f"forecasting_{dataset}")
+        show(summary(results), f"{dataset}: mean ± standard error over {len(SEEDS)} seeds")
 
 
 if __name__ == "__main__":

@@ -15,15 +15,15 @@ class LiveStorages(TorchDispatchMode):
 
     Attributes
     ----------
-    peak
-        The largest number so far.
+    peak, peak_bytes
+        The largest number so far, and the most bytes that they had together.
     """
 
     def __init__(self, num_bytes: int) -> None:
         super().__init__()
         self.num_bytes = num_bytes
-        self.peak = 0
-        self._alive: set[int] = set()
+        self.peak = self.peak_bytes = 0
+        self._alive: dict[int, int] = {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         known = {
@@ -39,7 +39,8 @@ class LiveStorages(TorchDispatchMode):
             key = storage.data_ptr()
             if storage.nbytes() < self.num_bytes or key in known or key in self._alive:
                 continue
-            self._alive.add(key)
-            weakref.finalize(storage, self._alive.discard, key)
+            self._alive[key] = storage.nbytes()
+            weakref.finalize(storage, self._alive.pop, key, None)
         self.peak = max(self.peak, len(self._alive))
+        self.peak_bytes = max(self.peak_bytes, sum(self._alive.values()))
         return result

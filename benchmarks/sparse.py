@@ -1,0 +1,214 @@
+"""Sparse subspace inference beside dense mean-field: memory, operations, time, and forecasts.
+
+`python -m benchmarks.sparse memory` writes results/sparse_memory.csv: 20 steps of each method on a
+transformer of 10 million weights, the methods taking turns. State is what lives between two steps;
+passing bytes are what a step allocates beyond, activations among them. Operations are counted as
+the kernels execute them (masked dense work is dense work); those in theory are a bound.
+
+`python -m benchmarks.sparse trials` writes results/sparse_trials.csv: the trials on validation
+windows of etth1 that the defaults were chosen by (one seed, 2,000 gradient evaluations).
+
+`python -m benchmarks.sparse forecasting` writes results/sparse_forecasting.csv: GluonTS's DeepAR on
+the test windows of etth1, in the protocol of benchmarks/forecasting.py, whose dense figures it is
+compared with.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import torch
+from gluonts.torch import DeepAREstimator
+from torch import Tensor, nn
+
+from benchmarks.defaults import validate
+from benchmarks.forecasting import GRADIENT_EVALUATIONS, SHOWN, run, summary
+from benchmarks.output import RESULTS, show, write
+from tests.inference.memory import LiveStorages
+from tsbnn import BayesianEstimator
+from tsbnn.inference import (
+    ELBOVI,
+    BayesianOptimizer,
+    FanInPrior,
+    InferenceMethod,
+    ProximalScoreVI,
+    SparseSubspaceVI,
+)
+from tsbnn.inference.sparsity import counted
+from tsbnn.inference.ssvi import SparseSubspaceOptimizer
+
+TRIALS = {
+    "density 0.1": SparseSubspaceVI(),
+    "density 0.1, lr 1e-2": SparseSubspaceVI(learning_rate=1e-2),
+    "density 0.1, uniform": SparseSubspaceVI(layout="uniform"),
+    "density 0.1, lr 2e-2": SparseSubspaceVI(learning_rate=2e-2),
+    "density 0.1, lr 1e-2, swaps every 20": SparseSubspaceVI(learning_rate=1e-2, swap_every=20),
+    "density 0.1, lr 1e-2, prior gain 3": SparseSubspaceVI(
+        learning_rate=1e-2, prior=FanInPrior(3.0)
+    ),
+}
+WIDTH, HEADS, HIDDEN, LAYERS, FEATURES = 512, 8, 1536, 4, 16
+BATCH, LENGTH = 8, 16
+STEPS, SWAP_EVERY = 20, 5
+PLAN: dict[str, Any] = {"warm_start": 0.25}
+SPARSE: dict[str, Any] = {**PLAN, "swap_every": SWAP_EVERY}
+METHODS: dict[str, InferenceMethod] = {
+    "elbo": ELBOVI(**PLAN),
+    "score": ProximalScoreVI(**PLAN),
+    "ssvi 0.1": SparseSubspaceVI(density=0.1, **SPARSE),
+    "ssvi 0.1, sparse kernels": SparseSubspaceVI(density=0.1, kernels="sparse", **SPARSE),
+    "ssvi 0.05": SparseSubspaceVI(density=0.05, **SPARSE),
+    "ssvi 0.05, sparse kernels": SparseSubspaceVI(density=0.05, kernels="sparse", **SPARSE),
+}
+
+
+def transformer() -> nn.Module:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, HIDDEN, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, LAYERS)
+    return nn.Sequential(nn.Linear(FEATURES, WIDTH), encoder, nn.Linear(WIDTH, 1))
+
+
+def closure_of(optimizer: BayesianOptimizer, module: nn.Module, seed: int) -> Callable[[], Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(BATCH, LENGTH, FEATURES, generator=generator)
+    labels = inputs.sum(-1, keepdim=True)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = 0.5 * (module(inputs) - labels).square().mean()
+        loss.backward()
+        return loss
+
+    return closure
+
+
+def state_bytes(optimizer: BayesianOptimizer) -> int:
+    """Count what a dense method keeps between two steps, weights and gradient included."""
+    kept = [optimizer.flat.values, optimizer.flat.gradient]
+    kept += [*optimizer.posterior.buffers(), *optimizer._vectors.values()]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
+    return sum(storages.values())
+
+
+def figures(optimizer: BayesianOptimizer, module: nn.Module) -> dict[str, float]:
+    closure = closure_of(optimizer, module, 0)
+    places = optimizer.flat.slots
+    if isinstance(optimizer, SparseSubspaceOptimizer):
+        report = optimizer.sparsity_report(closure)
+        assert report.executed_flops is not None
+        kept, active = report.state_bytes, report.active
+        flops = (report.executed_flops, report.dense_flops, report.theoretical_flops)
+    else:
+        kept, active = state_bytes(optimizer), optimizer.flat.num_weights
+        flops = counted(closure, places, [slot.size for slot in places])
+    return {
+        "weights": optimizer.posterior.num_weights,
+        "active_weights": active,
+        "state_bytes": kept,
+        "executed_flops_per_evaluation": flops[0],
+        "all_dense_flops_per_evaluation": flops[1],
+        "theoretical_sparse_flops_per_evaluation": flops[2],
+    }
+
+
+def memory() -> None:
+    modules = {name: transformer() for name in METHODS}
+    optimizers = {
+        name: method.optimizer(
+            modules[name],
+            num_observations=10_000,
+            total_steps=STEPS,
+            generator=torch.Generator().manual_seed(0),
+        )
+        for name, method in METHODS.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in METHODS}
+    passing: dict[str, dict[str, int]] = {name: {} for name in METHODS}
+    for step in range(STEPS):
+        for name, optimizer in optimizers.items():
+            closure = closure_of(optimizer, modules[name], step)
+            # Two steps are watched for what they allocate, the first with a swap.
+            if step in (2 * SWAP_EVERY, 2 * SWAP_EVERY + 1):
+                with LiveStorages(1) as storages:
+                    optimizer.step(closure)
+                kind = "swap" if step == 2 * SWAP_EVERY else "step"
+                passing[name][f"passing_bytes_{kind}"] = storages.peak_bytes
+                continue
+            before, started = optimizer.gradient_evaluations, time.perf_counter()
+            optimizer.step(closure)
+            spent = time.perf_counter() - started
+            if not optimizer.warming and step % SWAP_EVERY and step > SWAP_EVERY:
+                seconds[name].append(spent / (optimizer.gradient_evaluations - before))
+    rows = []
+    for name, optimizer in optimizers.items():
+        ratios = [a / b for a, b in zip(seconds[name], seconds["elbo"], strict=True)]
+        rows.append(
+            {
+                "method": name,
+                **figures(optimizer, modules[name]),
+                **passing[name],
+                "s_per_evaluation_median": statistics.median(seconds[name]),
+                "time_ratio_to_elbo_median": statistics.median(ratios),
+                "time_ratio_to_elbo_min": min(ratios),
+                "time_ratio_to_elbo_max": max(ratios),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    for dense in ("elbo", "score"):
+        own = frame.state_bytes[frame.method == dense].item()
+        frame.insert(4, f"state_ratio_to_{dense}", frame.state_bytes / own)
+    print(f"wrote {write(frame, 'sparse_memory')}")
+    show(frame.set_index("method").T.reset_index(), f"Transformer, {STEPS} steps")
+
+
+def trials() -> None:
+    path = RESULTS / "sparse_trials.csv"
+    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model"])
+    for trial, method in TRIALS.items():
+        if (done.model == trial).any():
+            continue
+        results = validate(trial, method, "etth1")
+        done = pd.concat([done, results], ignore_index=True) if len(done) else results
+        write(done, "sparse_trials")
+        values = results.set_index("metric").value
+        print(trial, {key: round(values[key], 5) for key in SHOWN}, flush=True)
+    table = done[done.metric.isin(SHOWN)].pivot_table(
+        index="model", columns="metric", values="value", sort=False
+    )
+    show(table[list(SHOWN)].reset_index(), "Validation windows of etth1")
+
+
+def models(data: Any) -> dict[str, Any]:
+    network = DeepAREstimator(freq=data.freq, prediction_length=data.prediction_length)
+    return {
+        f"ssvi {density}": BayesianEstimator(
+            network, SparseSubspaceVI(density=density), gradient_evaluations=GRADIENT_EVALUATIONS
+        )
+        for density in (0.1,)
+    }
+
+
+def forecasting() -> None:
+    results = run("etth1", "sparse_forecasting", models)
+    dense = pd.read_csv(RESULTS / "forecasting_etth1.csv")
+    both = pd.concat([results, dense[dense.model.isin(["score", "elbo"])]], ignore_index=True)
+    show(summary(both), "etth1: mean ± standard error over the seeds")
+    crps = both[both.metric == "crps"].groupby("model", sort=False).value.mean()
+    print((crps / crps["score"]).round(4).to_string())
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    parts = {"memory": memory, "trials": trials, "forecasting": forecasting}
+    for part in sys.argv[1:] or parts:
+        parts[part]()
+
+
+if __name__ == "__main__":
+    main()
