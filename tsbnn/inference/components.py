@@ -27,9 +27,19 @@ def starting_means(
     generator: torch.Generator | None,
     num_components: int,
 ) -> Tensor:
-    """Return the present weights and new initialisations: ``num_components x num_weights``."""
-    fresh = [fresh_weights(module, prior, generator) for _ in range(num_components - 1)]
-    return torch.stack([weights, *fresh])
+    r"""Return where components start: ``num_components x num_weights``.
+
+    The first at the module's present weights, the others at new initialisations, every second of
+    them the reflection :math:`2 m_0 - \theta` of the one before at the prior's mean: as likely an
+    initialisation, and as far apart as two can be.
+    """
+    starts = [weights.clone()]
+    while len(starts) < num_components:
+        fresh = fresh_weights(module, prior, generator)
+        reflected = fresh.neg()
+        prior.add_mean_(reflected, 2.0)
+        starts += [fresh, reflected]
+    return torch.stack(starts[:num_components])
 
 
 def average_evidence_(

@@ -309,6 +309,11 @@ class ResolvedPrior:
         ):
             part.addcmul_(weight, precision, value=factor)
 
+    def add_mean_(self, vector: Tensor, factor: float) -> None:
+        """Add ``factor`` times the prior means to ``vector`` (``num_weights``) in place."""
+        for part, mean in zip(torch.split(vector, self.sizes), self.means, strict=True):
+            part.add_(mean, alpha=factor)
+
     def multiply_by_scale_(self, vector: Tensor) -> None:
         """Multiply ``vector`` (``num_weights``) by the prior standard deviations in place."""
         for part, precision in zip(torch.split(vector, self.sizes), self.precisions, strict=True):

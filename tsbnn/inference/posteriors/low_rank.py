@@ -91,7 +91,8 @@ class LowRankGaussian(VariationalFamily):
         relative = self.factor * inverse.unsqueeze(-1)
         whitened = (self.mean - weights) * inverse
         inner = torch.linalg.solve(self.capacitance(), (whitened @ relative).unsqueeze(-1))
-        return (whitened - inner.squeeze(-1) @ relative.T) * inverse
+        score: Tensor = (whitened - inner.squeeze(-1) @ relative.T) * inverse
+        return score
 
     def log_prob(self, weights: Tensor) -> Tensor:
         """Log density in nats over the weights that have a spread: ``batch_shape``."""

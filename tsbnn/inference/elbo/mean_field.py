@@ -1,0 +1,137 @@
+"""Stochastic gradients of the ELBO for one mean-field Gaussian."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+
+if TYPE_CHECKING:
+    from tsbnn.inference.elbo.method import ELBOVI
+
+
+class ELBOOptimizer(BayesianOptimizer):
+    """Adam on means and log standard deviations; the posterior stores precisions."""
+
+    method: ELBOVI
+    posterior: MeanFieldGaussian
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: ELBOVI,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(module, method, num_observations, total_steps, generator)
+        self._build(module)
+        self._rest()
+
+    def _build(self, module: nn.Module) -> None:
+        """Create the posterior and the vectors of state."""
+        log_scale = self._vectors["log_scale"] = self._initial_log_scale()
+        self.posterior = MeanFieldGaussian(self.flat.values.clone(), log_scale.mul(-2.0).exp_())
+        for name in ("momentum", "second_moment", "scale_momentum", "scale_second_moment"):
+            self._vector(name)
+
+    def _initial_log_scale(self) -> Tensor:
+        """Log standard deviations at the start; minus infinity for deterministic weights."""
+        log_scale = torch.full_like(self.flat.values, self.method.initial_scale)
+        self.prior.multiply_by_scale_(log_scale)
+        log_scale.log_()
+        for view, fixed in zip(self.flat.views(log_scale), self.deterministic(), strict=True):
+            if fixed:
+                view.fill_(-torch.inf)
+        return log_scale
+
+    # What the steps below work on: parts of the posterior and of the state.
+
+    @property
+    def _mean(self) -> Tensor:
+        return self.posterior.mean
+
+    @property
+    def _precision(self) -> Tensor:
+        return self.posterior.precision
+
+    def _kept(self, name: str) -> Tensor:
+        return self._vectors[name]
+
+    def _step(self, closure: Closure) -> Tensor:
+        if self.warming:
+            loss = self._evaluate(closure)
+            self._update_mean()
+            return loss
+        scale_gradient, loss = self._draw_and_evaluate(closure)
+        self._update(scale_gradient)
+        return loss
+
+    def _draw_and_evaluate(self, closure: Closure) -> tuple[Tensor, Tensor]:
+        r"""Evaluate at one draw or an antithetic pair.
+
+        Returns
+        -------
+        scale_gradient, loss
+            The sampled gradient with respect to :math:`\log \sigma`, per observation, and the mean
+            loss. That with respect to the mean is left in the flat gradient buffer.
+        """
+        mean, gradient, weights = self._mean, self.flat.gradient, self.flat.values
+        scale = self._kept("log_scale").exp()
+        noise = normal((self.flat.num_weights,), mean, self.generator)
+        torch.mul(scale, noise, out=weights).add_(mean)
+        loss = self._evaluate_draw(closure)
+        scale_gradient = gradient * noise
+        if self.method.antithetic:
+            first = gradient.clone()
+            weights.neg_().add_(mean, alpha=2.0)
+            loss = 0.5 * (loss + self._evaluate_draw(closure))
+            scale_gradient.addcmul_(gradient, noise, value=-1.0).mul_(0.5)
+            gradient.add_(first).mul_(0.5)
+        scale_gradient.mul_(scale)
+        if self.method.sticking_the_landing:
+            entropy = 1.0 / self.likelihood_weight
+            scale_gradient.addcmul_(noise, noise, value=-entropy)
+            if not self.method.antithetic:
+                gradient.sub_(torch.where(scale > 0, entropy * noise / scale, 0.0))
+        return scale_gradient, loss
+
+    def _evaluate_draw(self, closure: Closure) -> Tensor:
+        return self._evaluate(closure)
+
+    def _update(self, scale_gradient: Tensor) -> None:
+        """Move mean and scale; the prior's part of the gradient is exact, and the entropy's."""
+        log_scale = self._kept("log_scale")
+        if not self.method.sticking_the_landing:
+            scale_gradient.sub_(1.0 / self.likelihood_weight)
+        variance = torch.mul(log_scale, 2.0, out=self.flat.values).exp_()
+        self.prior.add_precision_(scale_gradient, 1.0 / self.num_observations, times=variance)
+        self._update_mean()
+        self._move(log_scale, scale_gradient, "scale_")
+        torch.mul(log_scale, -2.0, out=self._precision).exp_()
+
+    def _update_mean(self) -> None:
+        self.prior.add_gradient_(self.flat.gradient, self._mean, 1.0 / self.num_observations)
+        self._move(self._mean, self.flat.gradient)
+
+    def _move(self, vector: Tensor, gradient: Tensor, prefix: str = "") -> None:
+        """Take one Adam step: of the mean, or with a prefix of a part of the shape."""
+        step, rate = self.steps, self.learning_rate()
+        if prefix:
+            step -= self.phase_ends["warm_start"]
+            rate *= self.method.scale_learning_rate / self.method.learning_rate
+        same_size = vector.shape == self.flat.values.shape
+        adam_step_(
+            vector,
+            gradient,
+            self._kept(f"{prefix}momentum"),
+            self._kept(f"{prefix}second_moment"),
+            step=step,
+            learning_rate=rate,
+            scratch=self.flat.values if same_size else torch.empty_like(vector),
+        )
