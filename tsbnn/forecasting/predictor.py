@@ -48,7 +48,8 @@ class BayesianPredictor(PyTorchPredictor):
         Default of :meth:`predict`.
     training_summary
         What training did, in JSON terms: ``gradient_evaluations``, ``num_observations``,
-        ``temperature``, ``wall_s``, ``inference``, ``settings``, ``seed`` and more.
+        ``temperature``, ``wall_s``, ``inference``, ``settings``, ``seed``, ``diagnostics`` (those
+        of :class:`tsbnn.inference.Diagnostics`) and more.
     """
 
     @validated()
