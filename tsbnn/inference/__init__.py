@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tsbnn.inference.alpha import AlphaDivergence
 from tsbnn.inference.bam import BatchAndMatch
 from tsbnn.inference.cyclical import CyclicalSGMCMC
 from tsbnn.inference.diagnostics import Diagnostics, LayerDiagnostics, PosteriorWarning
@@ -23,8 +24,11 @@ from tsbnn.inference.mc_dropout import MCDropout
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
 from tsbnn.inference.posteriors import (
+    DropoutPosterior,
     FullGaussian,
+    LowRankGaussian,
     MeanFieldGaussian,
+    MixtureGaussian,
     PointMass,
     Posterior,
     SampleSet,
@@ -52,11 +56,13 @@ __all__ = [
     "SGHMC",
     "SGLD",
     "SWAG",
+    "AlphaDivergence",
     "BatchAndMatch",
     "BayesianOptimizer",
     "CentredPrior",
     "CyclicalSGMCMC",
     "Diagnostics",
+    "DropoutPosterior",
     "Ensemble",
     "FanInPrior",
     "FullGaussian",
@@ -65,8 +71,10 @@ __all__ = [
     "IsotropicPrior",
     "Laplace",
     "LayerDiagnostics",
+    "LowRankGaussian",
     "MCDropout",
     "MeanFieldGaussian",
+    "MixtureGaussian",
     "NaturalELBOVI",
     "PatternPrior",
     "PointMass",
@@ -91,6 +99,7 @@ METHODS: dict[str, type[InferenceMethod]] = {
         ProximalScoreVI,
         ELBOVI,
         NaturalELBOVI,
+        AlphaDivergence,
         BatchAndMatch,
         GaussianScoreMatching,
         MAP,

@@ -1,0 +1,236 @@
+r"""Black-box alpha-divergence minimisation with a mean-field Gaussian, reparametrised.
+
+The data are split into M sites of n observations each (M = N/n). The energy
+
+.. math:: \mathcal L_\alpha(q) = -\frac1\alpha \sum_{m=1}^M \log \mathbb E_q \left[
+          e^{\alpha\, \ell_m(\theta)} \right], \qquad \ell_m(\theta) = \tfrac1T \log p(D_m | \theta)
+          + \tfrac1M \left( \tfrac1T \log p_0(\theta) - \log q(\theta) \right),
+
+is the negative ELBO for :math:`\alpha \to 0` and Rényi's bound for one site (M = 1). With draws
+:math:`\theta_k = m + \sigma \varepsilon_k` and normalised weights
+
+.. math:: w_k \propto e^{\alpha\, \ell_m(\theta_k)}, \qquad
+          \hat g = - M \sum_k w_k\, \nabla_\theta \ell_m(\theta_k)\,
+          \frac{\partial \theta_k}{\partial (m, \log \sigma)} ,
+
+where q inside :math:`\ell_m` is held fixed. The energy's total derivative has one term more, from
+q's own parameters, but since :math:`\mathbb E_q[e^{\alpha\ell} \nabla_\phi \log q] = \alpha\,
+\mathbb E_q[e^{\alpha\ell}\, \nabla_\theta \ell \cdot \partial\theta/\partial\phi]` it only
+multiplies the whole by :math:`1 - \alpha/M`: the direction is the same, the noise is less, and the
+case :math:`\alpha = M = 1`, where the energy is constant, becomes the limit of the divergence's own
+gradient, that of :math:`\mathrm{KL}(p \,\|\, q)`. The prior's and the entropy's part under uniform
+weights is replaced by its exact expectation, so :math:`\alpha = 0` is the ELBO's usual estimator.
+
+Sources: J. M. Hernández-Lobato et al., arXiv 1511.03243; Y. Li, R. E. Turner, arXiv 1602.02311;
+Y. Li, Y. Gal, arXiv 1703.02914; for gradients with q held fixed G. Tucker et al., arXiv 1810.04152.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
+from tsbnn.inference.optimizer import Closure
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlphaDivergence(PosteriorMethod):
+    r"""Mean-field VI by black-box :math:`\alpha`-divergence.
+
+    Parameters
+    ----------
+    alpha
+        0 is the ELBO; towards 1, draws that explain their site better count more, and q covers more
+        of the posterior: with one site, 1 is :math:`\mathrm{KL}(p \,\|\, q)`.
+    observations_per_site
+        n, at most N. For a model that fits, the squared gradients of the sites take the share
+        :math:`\alpha n / B` of the curvature away (B observed values in a minibatch), so the
+        standard deviations grow by :math:`(1 - \alpha n / B)^{-1/2}`: choose n = B to make the
+        minibatch the site, as the energy wants it, and n below :math:`B / \alpha` always. The
+        default suits minibatches of 32 or more. None is one site of all N (Rényi VI), for exact
+        gradients and few weights only: with many, one of the draws takes all the weight (see
+        ``effective_draws`` of the optimizer).
+    num_draws
+        Draws K, and so gradient evaluations, a step, all on the same minibatch. The weights are
+        normalised over them: with few draws the fixed point lies between the ELBO's and that of
+        :math:`\alpha`.
+    antithetic
+        Whether the draws come in pairs :math:`m \pm \sigma\varepsilon` (``num_draws`` even).
+    learning_rate, scale_learning_rate
+        Adam's step sizes for the means and for :math:`\log \sigma`.
+    initial_scale
+        σ at the start, in prior standard deviations.
+    """
+
+    name: ClassVar[str] = "alpha"
+    family = "mean_field"
+
+    warm_start: float = 0.5
+    alpha: float = 0.5
+    observations_per_site: float | None = 32.0
+    num_draws: int = 4
+    antithetic: bool = True
+    scale_learning_rate: float = 3e-2
+    initial_scale: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        alpha, size, draws = self.alpha, self.observations_per_site, self.num_draws
+        require(alpha == 0 or is_positive(alpha), "alpha", alpha, "0 or more, and finite")
+        require(
+            size is None or is_positive(size), "observations_per_site", size, "positive or None"
+        )
+        require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
+        require(is_count(draws), "num_draws", draws, "an integer of at least 1")
+        require(
+            not self.antithetic or draws % 2 == 0, "num_draws", draws, "even for antithetic pairs"
+        )
+        for name in ("scale_learning_rate", "initial_scale"):
+            require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """One for each draw."""
+        return self.num_draws
+
+    @property
+    def optimizer_class(self) -> type[AlphaOptimizer]:
+        """Class of the optimizer that :meth:`optimizer` builds."""
+        return AlphaOptimizer
+
+
+class AlphaOptimizer(AdamMeanOptimizer):
+    r"""Adam on means and log standard deviations along weighted draws.
+
+    Attributes
+    ----------
+    effective_draws
+        :math:`1 / \sum_k w_k^2` of the last step, 0-dim: from 1, one draw decides alone, to K,
+        the weights are uniform as in the ELBO.
+    """
+
+    method: AlphaDivergence
+    posterior: MeanFieldGaussian
+
+    def __init__(
+        self,
+        module: nn.Module,
+        method: AlphaDivergence,
+        num_observations: int,
+        total_steps: int | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__(module, method, num_observations, total_steps, generator)
+        size = method.observations_per_site
+        self._site_size = float(num_observations if size is None else min(size, num_observations))
+        self._fixed = self.deterministic()
+        values, log_scale = self.flat.values, self._vector("log_scale")
+        log_scale.fill_(method.initial_scale)
+        self.prior.multiply_by_scale_(log_scale)
+        self._fill_fixed(log_scale.log_(), -torch.inf)
+        self.posterior = MeanFieldGaussian(values.clone(), log_scale.mul(-2.0).exp_())
+        self._vector("scale_momentum")
+        self._vector("scale_second_moment")
+        self.effective_draws = torch.tensor(float(method.num_draws))
+
+    def _fill_fixed(self, vector: Tensor, value: float) -> None:
+        if any(self._fixed):
+            for view, fixed in zip(self.flat.views(vector), self._fixed, strict=True):
+                if fixed:
+                    view.fill_(value)
+
+    def _step(self, closure: Closure) -> Tensor:
+        if self.warming:
+            return self._warm_step(closure, self.learning_rate())
+        mean, gradient, log_scale = (
+            self.posterior.mean,
+            self.flat.gradient,
+            self._vectors["log_scale"],
+        )
+        scale = log_scale.exp()
+        # The prior along sigma: slope a and curvature r of -log p_0 in the noise.
+        slope, curvature = torch.zeros_like(mean), torch.zeros_like(mean)
+        self.prior.add_gradient_(slope, mean, 1.0)
+        self.prior.add_precision_(curvature, 1.0, times=scale.square())
+        loss, gradients, excess = self._weighted_draws(closure, slope * scale, curvature)
+        share, inverse_n = 1.0 / self.likelihood_weight, 1.0 / self.num_observations
+        # Mean: weighted gradient + [prior(mean) + excess eps (r - T) / sigma] / N.
+        torch.div(curvature - self.temperature, scale, out=gradient)
+        gradient.masked_fill_(scale == 0, 0.0).mul_(excess[0]).add_(slope).mul_(inverse_n)
+        gradient.add_(gradients[0])
+        # Log sigma: sigma weighted(g eps) + [a excess eps + (r - T) (1 + excess eps^2)] / N.
+        scale_gradient = gradients[1].mul_(scale)
+        scale_gradient.addcmul_(slope.mul_(scale), excess[0], value=inverse_n)
+        excess[1].add_(1.0)
+        scale_gradient.addcmul_(curvature, excess[1], value=inverse_n)
+        scale_gradient.add_(excess[1], alpha=-share)
+        self._move_mean(self.learning_rate())
+        adam_step_(
+            log_scale,
+            scale_gradient,
+            self._vectors["scale_momentum"],
+            self._vectors["scale_second_moment"],
+            step=self.steps - self.phase_ends["warm_start"],
+            learning_rate=self.learning_rate()
+            * (self.method.scale_learning_rate / self.method.learning_rate),
+            scratch=self.flat.values,
+        )
+        torch.mul(log_scale, -2.0, out=self.posterior.precision).exp_()
+        return loss
+
+    def _weighted_draws(
+        self, closure: Closure, slope: Tensor, curvature: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        r"""Evaluate at all draws.
+
+        Returns
+        -------
+        loss, gradients, excess
+            The mean loss; the weighted means of :math:`g` and :math:`g\varepsilon`; the weighted
+            minus the plain means of :math:`\varepsilon` and :math:`\varepsilon^2`. Vectors are
+            ``num_weights``.
+        """
+        method, mean, gradient = self.method, self.posterior.mean, self.flat.gradient
+        scale = self._vectors["log_scale"].exp()
+        weighted = [torch.zeros_like(mean) for _ in range(4)]
+        plain = [torch.zeros_like(mean) for _ in range(2)]
+        losses, log_weights = [], []
+        noise = mean
+        for k in range(method.num_draws):
+            if method.antithetic and k % 2 == 1:
+                noise = noise.neg()
+            else:
+                noise = normal((self.flat.num_weights,), mean, self.generator)
+                self._fill_fixed(noise, 0.0)
+            torch.mul(scale, noise, out=self.flat.values).add_(mean)
+            losses.append(self._evaluate(closure))
+            squares = noise.square()
+            log_weights.append(self._log_weight(losses[-1], noise, squares, slope, curvature))
+            # Running means under weights normalised so far: no draw is kept.
+            so_far = torch.logsumexp(torch.stack(log_weights), 0)
+            fraction = (log_weights[-1] - so_far).exp()
+            parts = (gradient, gradient * noise, noise, squares)
+            for average, part in zip(weighted, parts, strict=True):
+                average.lerp_(part, fraction)
+            for average, part in zip(plain, parts[2:], strict=True):
+                average.lerp_(part, 1.0 / (k + 1))
+        together = torch.stack(log_weights)
+        self.effective_draws = (2 * together.logsumexp(0) - (2 * together).logsumexp(0)).exp()
+        excess = (weighted[2].sub_(plain[0]), weighted[3].sub_(plain[1]))
+        return torch.stack(losses).mean(), (weighted[0], weighted[1]), excess
+
+    def _log_weight(
+        self, loss: Tensor, noise: Tensor, squares: Tensor, slope: Tensor, curvature: Tensor
+    ) -> Tensor:
+        r"""Return :math:`\alpha \ell_m` up to a constant, 0-dim."""
+        per_site = self._site_size / self.num_observations
+        prior = noise.dot(slope) + 0.5 * squares.dot(curvature)
+        site = -self._site_size * loss.to(noise.dtype) - per_site * prior
+        return self.method.alpha * (site / self.temperature + 0.5 * per_site * squares.sum())
