@@ -56,8 +56,7 @@ class SparseWeights(FlatWeights):
         self.counts = counts
         self.num_weights = places[-1].offset + places[-1].size
         self.num_active = sum(counts)
-        self.wanted = [0] * len(places)
-        self.found: list[tuple[Tensor, Tensor] | None] = [None] * len(places)
+        self.want([0] * len(places))
         owners = Counter(id(p) for m in module.modules() for p in m._parameters.values())
         # Layers that compute through their own forward: plain ones, with a weight of their own.
         self.with_kernels = [
@@ -87,6 +86,11 @@ class SparseWeights(FlatWeights):
         self.index, self.values = torch.cat(chosen), torch.cat(values)
         self.gradient = torch.zeros_like(self.values)
         self.settle()
+
+    def want(self, sizes: list[int]) -> None:
+        """Say how many inactive weights of each parameter the next evaluation is to find."""
+        self.wanted = sizes
+        self.found: list[tuple[Tensor, Tensor] | None] = [None] * len(sizes)
 
     def views(self, vector: Tensor) -> list[Tensor]:
         """Split a vector (``num_active``) into one view for each parameter."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from tsbnn.inference.flat import Slot
+
+if TYPE_CHECKING:
+    from tsbnn.inference.sparse_weights import SparseWeights
 
 aten = torch.ops.aten
 LAYOUTS = ("erdos_renyi", "uniform")
@@ -215,3 +218,19 @@ def counted(
         with mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH), counter:
             closure()
     return counter.executed, counter.dense, counter.theoretical
+
+
+def report_on(
+    flat: SparseWeights, state: list[Tensor], closure: Callable[[], object] | None
+) -> SparsityReport:
+    """Write the report on sparse weights; ``state`` is what their optimizer keeps beside them."""
+    parts = zip(flat.slots, flat.counts, flat.with_kernels, strict=True)
+    layers = tuple(LayerSparsity(slot.name, slot.size, count, own) for slot, count, own in parts)
+    operations: tuple[int, ...] = ()
+    if closure is not None:
+        with flat.receiving(), torch.enable_grad():
+            operations = counted(closure, flat.slots, flat.counts)
+    kept = [*state, *flat.tensors(), *(slot.parameter for slot in flat.slots)]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
+    vector = flat.values.element_size() * flat.num_weights
+    return SparsityReport(layers, sum(storages.values()), 9 * vector, 6 * vector, *operations)

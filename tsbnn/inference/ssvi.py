@@ -32,15 +32,10 @@ from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import SparseGaussian, normal
 from tsbnn.inference.priors import match_names
 from tsbnn.inference.sparse_weights import SparseWeights, restricted
-from tsbnn.inference.sparsity import (
-    LAYOUTS,
-    LayerSparsity,
-    SparsityReport,
-    active_counts,
-    counted,
-)
+from tsbnn.inference.sparsity import LAYOUTS, SparsityReport, active_counts, report_on
 
 KERNELS = ("dense", "sparse")
+MOMENTS = ("momentum", "second_moment", "scale_momentum", "scale_second_moment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +102,9 @@ class SparseSubspaceVI(PosteriorMethod):
         require(is_count(steps), "swap_every", steps, "an integer of at least 1")
         require(self.layout in LAYOUTS, "layout", self.layout, f"one of {', '.join(LAYOUTS)}")
         require(self.kernels in KERNELS, "kernels", self.kernels, f"one of {', '.join(KERNELS)}")
-        patterns = self.dense_parameters
-        require(
-            isinstance(patterns, tuple) and all(isinstance(pattern, str) for pattern in patterns),
-            "dense_parameters",
-            patterns,
-            "a tuple of name patterns",
-        )
+        named = self.dense_parameters
+        textual = isinstance(named, tuple) and all(isinstance(name, str) for name in named)
+        require(textual, "dense_parameters", named, "a tuple of name patterns")
 
     @property
     def optimizer_class(self) -> type[SparseSubspaceOptimizer]:
@@ -150,15 +141,12 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
         counts = active_counts(places, dense, method.density, method.layout)
         self.flat = SparseWeights(module, places, counts, method.kernels == "sparse")
         self.active_prior = restricted(self.prior, self.flat.positions())
-        values = self.flat.values
-        precision = self._initial_scale().pow_(-2)
+        precision, mean = self._initial_scale().pow_(-2), self.flat.values.clone()
         for view, fixed in zip(self.flat.views(precision), without_spread, strict=True):
             if fixed:
                 view.fill_(torch.inf)
-        self.posterior = SparseGaussian(
-            self.flat.num_weights, self.flat.index, values.clone(), precision
-        )
-        for name in ("momentum", "second_moment", "scale_momentum", "scale_second_moment"):
+        self.posterior = SparseGaussian(self.flat.num_weights, self.flat.index, mean, precision)
+        for name in MOMENTS:
             self._vector(name)
         self.phase_ends["swaps"] = int(method.swap_until * cast(int, self.total_steps))
 
@@ -170,15 +158,14 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
     def _step(self, closure: Closure) -> Tensor:
         if not self.flat.folded:
             self._settle()
-        self.flat.wanted = self._swap_sizes()
-        loss = self._warm_step(closure) if self.warming else self._elbo_step(closure)
+        self.flat.want(self._swap_sizes())
+        if self.warming:
+            loss = self._evaluate(closure)
+            self._move_mean()
+        else:
+            loss = self._elbo_step(closure)
         if any(found is not None for found in self.flat.found):
             self._swap()
-        return loss
-
-    def _warm_step(self, closure: Closure) -> Tensor:
-        loss = self._evaluate(closure)
-        self._move_mean()
         return loss
 
     def _elbo_step(self, closure: Closure) -> Tensor:
@@ -235,33 +222,29 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
         The new ones' second moment starts at their squared gradient, which keeps Adam's first
         steps on them as small as on the others.
         """
-        flat, posterior, vectors = self.flat, self.posterior, self._vectors
+        flat, posterior = self.flat, self.posterior
         correction = 1.0 - BETA2 ** (self.steps + 1)
-        state = [posterior.index, posterior.locations, posterior.precision, *vectors.values()]
         new = torch.zeros_like(posterior.index, dtype=torch.bool)
+        state = [posterior.index, posterior.locations, posterior.precision, new]
+        state += [self._vectors[name] for name in MOMENTS]
         for i, (slot, found) in enumerate(zip(flat.slots, flat.found, strict=True)):
             if found is None:
                 continue
             positions, gradients = found
-            parts = [flat.views(vector)[i] for vector in (*state, new)]
-            index, mean, precision = parts[:3]
+            parts = [flat.views(vector)[i] for vector in state]
+            index, mean, precision, fresh, momentum, second, scale_momentum, scale_second = parts
             ratio = mean.abs() * precision.sqrt()
             losers = ratio.topk(len(positions), largest=False).indices
             index[losers] = (positions + slot.offset).to(index.dtype)
-            mean[losers] = 0.0
-            parts[-1][losers] = True
-            named = dict(zip(vectors, parts[3:-1], strict=True))
-            named["momentum"][losers] = 0.0
-            named["second_moment"][losers] = gradients.square() * correction
-            named["scale_momentum"][losers] = 0.0
-            named["scale_second_moment"][losers] = named["scale_second_moment"].mean()
+            fresh[losers] = True
+            mean[losers] = momentum[losers] = scale_momentum[losers] = 0.0
+            second[losers] = gradients.square() * correction
+            scale_second[losers] = scale_second.mean()
             order = index.argsort()
             for part in parts:
                 part.copy_(part[order])
-        flat.found = [None] * len(flat.slots)
-        self.active_prior = restricted(self.prior, flat.positions())
-        posterior.precision[new] = self._initial_scale()[new].pow_(-2)
         self._settle()
+        posterior.precision[new] = self._initial_scale()[new].pow_(-2)
 
     def _evaluate(self, closure: Closure) -> Tensor:
         with self.flat.receiving():
@@ -286,10 +269,6 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
         self.posterior.locations.copy_(self.flat.values)
         self._settle()
 
-    def _follow(self) -> None:
-        super()._follow()
-        self.flat.index = self.posterior.index
-
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Restore what :meth:`state_dict` returned, the active set with it."""
         super().load_state_dict(state_dict)
@@ -308,27 +287,11 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
     def sparsity_report(self, closure: Closure | None = None) -> SparsityReport:
         """Report active weights, bytes of training state, and operations of an evaluation.
 
-        Parameters
-        ----------
-        closure
-            As for :meth:`step`. Called once at the posterior mean, which it does not change, to
-            count operations; it is no evaluation of the inference.
+        ``closure``, as for :meth:`step`, is called once at the posterior mean to count operations.
         """
-        flat = self.flat
-        layers = tuple(
-            LayerSparsity(slot.name, slot.size, count, own)
-            for slot, count, own in zip(flat.slots, flat.counts, flat.with_kernels, strict=True)
-        )
-        operations: tuple[int, ...] = ()
         if closure is not None:
-            if flat.synchronise():
+            if self.flat.synchronise():
                 self._adopt()
-            if not flat.folded:
+            elif not self.flat.folded:
                 self._settle()
-            with flat.receiving(), torch.enable_grad():
-                operations = counted(closure, flat.slots, flat.counts)
-        vector = flat.values.element_size() * flat.num_weights
-        kept = [*self.posterior.buffers(), *self._vectors.values(), *flat.tensors()]
-        kept += [slot.parameter for slot in flat.slots]
-        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
-        return SparsityReport(layers, sum(storages.values()), 9 * vector, 6 * vector, *operations)
+        return report_on(self.flat, [*self.posterior.buffers(), *self._vectors.values()], closure)
