@@ -15,6 +15,7 @@ from tests.inference.scenarios import (
     covariance_error,
     infer,
     linear_regression,
+    logistic_regression,
     mean_errors,
     sd_ratios,
 )
@@ -69,6 +70,22 @@ def fisher_of_all_observations(optimizer, target) -> Tensor:
     mean = optimizer.posterior.mean
     gradients = (features @ mean - labels)[:, None] * features
     return ((gradients - gradients.mean(0)).T @ (gradients - gradients.mean(0))).double()
+
+
+def test_sds_of_a_logistic_regression_are_the_curvature_at_the_mode() -> None:
+    target = logistic_regression(0)
+    method = Laplace(prior=PRIOR, last_pass=1_500, learning_rate=3e-2)
+    posterior = infer(target, method, 1_000).posterior
+    features, labels = target.features.double(), target.labels.double()
+    probability = (features @ posterior.mean.double()).sigmoid()
+    empirical = (features.T * (probability - labels).square()) @ features
+    expected = (features.T * probability * (1 - probability)) @ features
+    sds = posterior.variance.sqrt().double()
+    ratios = [sds * (fisher.diagonal() + 1.0).sqrt() for fisher in (empirical, expected)]
+    assert float((ratios[0] - 1).abs().max()) < 0.08
+    # Of 500 labels, 70 of them 1, the empirical information differs from the expected one.
+    assert float((ratios[1] - 1).abs().max()) < 0.3
+    assert float((ratios[1] - 1).mean().abs()) < 0.15
 
 
 def test_one_pass_over_the_data_needs_no_batch_size() -> None:

@@ -26,7 +26,8 @@ class BayesianEstimator(Estimator):
     estimator's data loaders, batch size and ``trainer_kwargs``; the wrapped estimator itself is
     never changed. Its learning rate, weight decay and scheduler belong to GluonTS's optimizer and
     are not used. For ``max_epochs`` epochs a method takes ``num_batches_per_epoch`` steps each,
-    and as many gradient evaluations per step as it needs (score: one in its warm start, then two);
+    and as many gradient evaluations per step as it needs (score: one in its warm start, then two;
+    ensemble: one for each member), and perhaps some after the last step (laplace);
     ``gradient_evaluations`` sets the budget in evaluations instead.
 
     Parameters

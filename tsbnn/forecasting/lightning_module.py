@@ -156,6 +156,8 @@ class BayesianLightningModule(pl.LightningModule):
 class ValidatedLightningModule(BayesianLightningModule):
     """Validates at the posterior mean, and ends with the best posterior instead of the last.
 
+    Of an ensemble, whose average is no network, the first member stands for all.
+
     ``val_loss`` is logged in nats per observed point. It must be computed on the same windows
     every time: what is compared are posteriors, not lucky draws.
     """
