@@ -107,14 +107,7 @@ class AlphaDivergence(PosteriorMethod):
 
 
 class AlphaOptimizer(AdamMeanOptimizer):
-    r"""Adam on means and log standard deviations along weighted draws.
-
-    Attributes
-    ----------
-    effective_draws
-        :math:`1 / \sum_k w_k^2` of the last step, 0-dim: from 1, one draw decides alone, to K,
-        the weights are uniform as in the ELBO.
-    """
+    """Adam on means and log standard deviations along weighted draws."""
 
     method: AlphaDivergence
     posterior: MeanFieldGaussian
@@ -138,13 +131,25 @@ class AlphaOptimizer(AdamMeanOptimizer):
         self.posterior = MeanFieldGaussian(values.clone(), log_scale.mul(-2.0).exp_())
         self._vector("scale_momentum")
         self._vector("scale_second_moment")
-        self.effective_draws = torch.tensor(float(method.num_draws))
+        self._vectors["effective_draws"] = values.new_full((), float(method.num_draws))
+
+    @property
+    def effective_draws(self) -> Tensor:
+        r""":math:`1 / \sum_k w_k^2` of the last step, 0-dim.
+
+        From 1, where one draw decides alone, to K, where the weights are uniform as in the ELBO.
+        """
+        return self._vectors["effective_draws"]
 
     def _fill_fixed(self, vector: Tensor, value: float) -> None:
         if any(self._fixed):
             for view, fixed in zip(self.flat.views(vector), self._fixed, strict=True):
                 if fixed:
                     view.fill_(value)
+
+    def method_diagnostics(self) -> dict[str, float | Tensor | None]:
+        """How many draws the weights leave: 1 to ``num_draws``."""
+        return {} if self.warming else {"effective_draws": self.effective_draws}
 
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
@@ -222,7 +227,8 @@ class AlphaOptimizer(AdamMeanOptimizer):
             for average, part in zip(plain, parts[2:], strict=True):
                 average.lerp_(part, 1.0 / (k + 1))
         together = torch.stack(log_weights)
-        self.effective_draws = (2 * together.logsumexp(0) - (2 * together).logsumexp(0)).exp()
+        effective = (2 * together.logsumexp(0) - (2 * together).logsumexp(0)).exp()
+        self._vectors["effective_draws"].copy_(effective)
         excess = (weighted[2].sub_(plain[0]), weighted[3].sub_(plain[1]))
         return torch.stack(losses).mean(), (weighted[0], weighted[1]), excess
 

@@ -165,6 +165,15 @@ class NaturalELBOOptimizer(AdamMeanOptimizer):
         since = self.steps - self.phase_ends["probe"]
         return 1.0 / (1.0 / self.method.curvature_rate + self.method.averaging * since)
 
+    def method_diagnostics(self) -> dict[str, float | Tensor | None]:
+        r"""The rate :math:`\rho` of the curvature."""
+        return {} if self.probing else {"curvature_rate": self.curvature_rate()}
+
+    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Return Adam's moments where the mean moves by them."""
+        moves = self.method.metric == "adam" or self.probing
+        return super().gradient_moments() if moves else None
+
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
             return self._warm_step(closure, self.learning_rate())

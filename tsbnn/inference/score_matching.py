@@ -93,6 +93,10 @@ class ScoreMatchingOptimizer(AdamMeanOptimizer):
             )
         self.posterior = FullGaussian(values.clone(), torch.diag(scale[index]), index)
 
+    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Return Adam's moments during the warm start: later the mean does not move by them."""
+        return super().gradient_moments() if self.warming else None
+
     def _step(self, closure: Closure) -> Tensor:
         factor = self.learning_rate() / self.method.learning_rate
         adam_rate = factor * self.method.warm_start_learning_rate
