@@ -13,7 +13,6 @@ from torch import nn
 from tests.inference.scenarios import correlated_gaussian, infer, linear_regression
 from tests.inference.test_method import (
     ALL_PHASES,
-    NAMES,
     batches,
     built,
     optimizer_of,
@@ -34,14 +33,14 @@ from tsbnn.inference.optimizer import BayesianOptimizer
 
 
 def trained(name: str, steps: int = 40, **settings) -> tuple[BayesianOptimizer, nn.Module]:
-    module = built("attention")
+    module = built("convolution")
     inference = method(name, **{**ALL_PHASES.get(name, {}), **settings})
     optimizer = optimizer_of(inference, module, steps=steps)
     train(optimizer, module, batches(steps))
     return optimizer, module
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_diagnostics(name: str, unchanged_global_random_state: None) -> None:
     optimizer, module = trained(name)
     before = copy.deepcopy(optimizer.state_dict())
@@ -72,10 +71,10 @@ def test_every_method_has_diagnostics(name: str, unchanged_global_random_state: 
     assert all(layer.name in text for layer in found.layers)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", METHODS)
 def test_the_running_loss_survives_a_resume(name: str) -> None:
     optimizer, _ = trained(name)
-    resumed = optimizer_of(method(name, **ALL_PHASES.get(name, {})), built("attention"), steps=40)
+    resumed = optimizer_of(method(name, **ALL_PHASES.get(name, {})), built("convolution"), steps=40)
     resumed.load_state_dict(optimizer.state_dict())
     assert resumed.losses.mean == optimizer.losses.mean
     assert resumed.losses.count == optimizer.losses.count
@@ -86,7 +85,7 @@ def test_the_running_loss_survives_a_resume(name: str) -> None:
 def test_elbo_and_divergence_are_exact() -> None:
     target = correlated_gaussian(5, condition=25.0, seed=0)
     method = ELBOVI(antithetic=True, learning_rate=2e-2, prior=IsotropicPrior(1.0), warm_start=0.2)
-    found = infer(target, method, 1500).diagnostics()
+    found = infer(target, method, 800).diagnostics()
     sd = target.mean_field_sd
     q = torch.distributions.Normal(target.mean, sd)
     prior = torch.distributions.Normal(torch.zeros_like(sd), torch.ones_like(sd))
@@ -189,6 +188,31 @@ def test_the_score_method_tells_its_strengths() -> None:
     assert "curvature_noise" in str(found)
 
 
+@pytest.mark.parametrize("name", ["score", "elbo"])
+@pytest.mark.parametrize("family", ["low_rank", "mixture"])
+def test_richer_families(name: str, family: str) -> None:
+    optimizer, _ = trained(name, family=family)
+    found = optimizer.diagnostics()
+    assert found.phase == "posterior"
+    assert found.learnt_nothing is not None
+    assert json.dumps(found.to_dict(), allow_nan=False)
+    if family == "mixture":
+        assert found.elbo_note == "the entropy of the family mixture has no closed form"
+        return
+    posterior = optimizer.posterior
+    scale = torch.ones_like(posterior.mean)
+    optimizer.prior.multiply_by_scale_(scale)
+    exact = torch.distributions.kl_divergence(
+        torch.distributions.LowRankMultivariateNormal(
+            posterior.mean, posterior.factor, posterior.scale.square()
+        ),
+        torch.distributions.LowRankMultivariateNormal(
+            torch.zeros_like(scale), torch.zeros_like(posterior.factor), scale.square()
+        ),
+    )
+    assert found.kl == pytest.approx(float(exact), rel=1e-3)
+
+
 SOUND = (
     ProximalScoreVI(prior=IsotropicPrior(1.0)),
     ELBOVI(prior=IsotropicPrior(1.0), warm_start=0.0, scale_learning_rate=0.2),
@@ -228,5 +252,4 @@ def test_warnings_name_the_layers() -> None:
     optimizer.posterior.precision.fill_(1e20)
     optimizer.flat.views(optimizer.posterior.precision)[-1].fill_(1.0)
     [warning] = optimizer.diagnostics().warnings
-    names = [slot.name for slot in optimizer.flat.slots]
-    assert f"above all in {', '.join(names[:4])} and {len(names) - 5} more" in warning
+    assert "above all in 0.weight, 0.bias, 3.weight)" in warning
