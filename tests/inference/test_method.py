@@ -21,12 +21,16 @@ from tsbnn.inference import (
     IsotropicPrior,
     ProximalScoreVI,
     from_dict,
-    method,
+)
+from tsbnn.inference import (
+    method as build,
 )
 from tsbnn.inference.method import decay
 from tsbnn.inference.optimizer import BayesianOptimizer
 
-NAMES = list(METHODS)
+# Methods, and those that fit several families once more with each.
+VARIANTS = ["score/low_rank", "score/mixture", "elbo/low_rank", "elbo/mixture"]
+NAMES = [*METHODS, *VARIANTS]
 # Methods that use no random numbers of their own.
 NOISELESS = {"map", "swag", "laplace"}
 # Settings under which a method learns the modules below in 200 steps; others take QUICK.
@@ -44,6 +48,8 @@ LEARNING: dict[str, dict[str, Any]] = {
 # Settings under which 40 steps see every phase of a method.
 ALL_PHASES: dict[str, dict[str, Any]] = {
     "score": {"probe_steps": 5, "warm_start": 0.25},
+    "score/low_rank": {"probe_steps": 5, "warm_start": 0.25},
+    "score/mixture": {"probe_steps": 5, "warm_start": 0.25},
     "elbo_natural": {"probe_steps": 5, "warm_start": 0.25},
     "bam": {"warm_start": 0.25},
     "gsm": {"warm_start": 0.25},
@@ -52,14 +58,24 @@ ALL_PHASES: dict[str, dict[str, Any]] = {
     "ssvi": {"density": 0.5, "swap_every": 4, "warm_start": 0.25},
 }
 # Settings under which every weight has a spread and may have any mean.
-EVERY_WEIGHT: dict[str, dict[str, Any]] = {"ssvi": {"density": 1.0}}
+EVERY_WEIGHT: dict[str, dict[str, Any]] = {
+    "ssvi": {"density": 1.0},
+    "score/mixture": {"num_components": 1},
+    "elbo/mixture": {"num_components": 1},
+}
 # Settings under which a method is noisy, or its posterior changes, from one step to the next.
 RESTLESS: dict[str, dict[str, Any]] = {
     "bam": {"learning_rate": 0.1},
     "cyclical": {"exploration": 0.0},
     "ssvi": {"warm_start": 0.0, "density": 1.0},
 }
-POSTERIOR_NAMES = [name for name, cls in METHODS.items() if cls.is_posterior]
+POSTERIOR_NAMES = [name for name, cls in METHODS.items() if cls.is_posterior] + VARIANTS
+
+
+def method(name: str, **settings: Any) -> InferenceMethod:
+    """Build a method by name, or by name and family."""
+    name, _, family = name.partition("/")
+    return build(name, **({"family": family} if family else {}), **settings)
 
 
 class Recurrent(nn.Module):
@@ -276,7 +292,8 @@ def test_a_deep_copy_goes_on_by_itself(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_learning_rate_schedulers_of_torch_work(name: str) -> None:
     module = built()
-    optimizer = optimizer_of(method(name, schedule="constant"), module)
+    inference = method(name, schedule="constant", **EVERY_WEIGHT.get(name, {}))
+    optimizer = optimizer_of(inference, module)
     scheduler = torch.optim.lr_scheduler.MultiplicativeLR(optimizer, lambda _: 0.0)
     train(optimizer, module, batches(1))
     scheduler.step()

@@ -60,9 +60,11 @@ def proximal_step(
 ) -> tuple[Family, dict[str, Tensor]]:
     r"""Minimise J by gradient steps on the family's local coordinates; the network is not called.
 
-    A coordinate x moves by :math:`\partial J / \partial x` over :math:`4 F (1 + c)`, about its
-    second derivative (F is the family's ``fisher``). One step would make the penalty inert, whose
-    gradient vanishes at :math:`q_t`; two see it.
+    A coordinate x moves by :math:`\operatorname{asinh}` of :math:`\partial J / \partial x` over
+    :math:`4 F (1 + c)`, about its second derivative (F is the family's ``fisher``): a gradient step
+    where it is small, and, as in the closed form, only the logarithm of one where the noise of
+    a moment would carry it far. One step would make the penalty inert, whose gradient vanishes at
+    :math:`q_t`; two see it.
 
     Parameters
     ----------
@@ -98,6 +100,6 @@ def proximal_step(
                 if strength.ndim:
                     strength = strength.view(-1, *[1] * (gradient.ndim - 1))
                 rate = 0.25 / frozen.fisher[name] / (1.0 + strength)
-                coordinates[name] = (coordinate - rate * gradient).detach()
+                coordinates[name] = (coordinate - (rate * gradient).asinh()).detach()
     with torch.no_grad():
         return frozen.moved(coordinates), first
