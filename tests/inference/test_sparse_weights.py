@@ -133,13 +133,21 @@ def test_weights_that_the_user_loads_count_where_they_are_active(kernels: str) -
 def test_the_largest_weights_are_active_at_first_and_named_parameters_stay_dense() -> None:
     module = built()
     start = module[2].weight.detach().clone().reshape(-1)
-    method = SparseSubspaceVI(density=0.25, layout="uniform", dense_parameters=("0.*", "3.*"))
+    method = SparseSubspaceVI(
+        density=0.25, layout="uniform", dense_parameters=("0.*", "3.*"), keep_norm=False
+    )
     optimizer = optimizer_of(method, module)
     assert optimizer.flat.counts == [96, 16, 64, 16, 16, 1]
     slot = optimizer.flat.slots[2]
     active = slot.view(optimizer.posterior.active).reshape(-1)
     assert float(start[active].abs().min()) >= float(start[~active].abs().max())
     assert torch.equal(module[2].weight.reshape(-1), start * active)
+    other = built()
+    optimizer_of(method.replace(keep_norm=True), other)
+    torch.testing.assert_close(other[2].weight.norm(), start.norm())
+    weight = module[2].weight
+    torch.testing.assert_close(other[2].weight, weight * start.norm() / weight.norm())
+    assert torch.equal(other[0].weight, module[0].weight)
     with pytest.raises(ValueError, match="pattern 'head' matches no trainable parameter"):
         optimizer_of(SparseSubspaceVI(dense_parameters=("head",)), module)
 

@@ -69,6 +69,7 @@ def test_a_swap_drops_by_signal_to_noise_and_adds_by_gradient() -> None:
     module = Matrix([5.0, 4.0, 3.0, 2.0, 0.1, 0.1, 0.1, 0.1])
     method = SparseSubspaceVI(
         density=0.5,
+        keep_norm=False,
         swap_fraction=0.5,
         swap_every=1,
         warm_start=0.0,
@@ -173,6 +174,7 @@ def test_regression_with_a_sparse_truth() -> None:
         ({"density": 1.5}, "density must be above 0 and at most 1, not 1.5"),
         ({"swap_until": 2.0}, "swap_until must be above 0 and at most 1, not 2.0"),
         ({"swap_fraction": -0.1}, "swap_fraction must be from 0 to 1, not -0.1"),
+        ({"keep_norm": 1}, "keep_norm must be True or False, not 1"),
         ({"swap_every": 0}, "swap_every must be an integer of at least 1, not 0"),
         ({"layout": "flat"}, "layout must be one of erdos_renyi, uniform, not 'flat'"),
         ({"kernels": "csr"}, "kernels must be one of dense, sparse, not 'csr'"),

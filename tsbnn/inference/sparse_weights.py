@@ -35,8 +35,10 @@ class SparseWeights(FlatWeights):
     counts
         Active weights of each parameter. At first they are the largest in absolute value, so that
         a trained module loses as little as it can.
-    sparse_kernels
+    sparse
         Whether plain linear layers compute with their active weights alone and keep no others.
+    scaled
+        Whether the active weights of a matrix are scaled until they have its sum of squares.
 
     Attributes
     ----------
@@ -50,7 +52,7 @@ class SparseWeights(FlatWeights):
     """
 
     def __init__(
-        self, module: nn.Module, places: list[Slot], counts: list[int], sparse_kernels: bool
+        self, module: nn.Module, places: list[Slot], counts: list[int], sparse: bool, scaled: bool
     ) -> None:
         self.slots = places
         self.counts = counts
@@ -60,7 +62,7 @@ class SparseWeights(FlatWeights):
         owners = Counter(id(p) for m in module.modules() for p in m._parameters.values())
         # Layers that compute through their own forward: plain ones, with a weight of their own.
         self.with_kernels = [
-            sparse_kernels
+            sparse
             and count < slot.size
             and type(slot.owner) is nn.Linear
             and min(slot.shape) > 1
@@ -69,19 +71,22 @@ class SparseWeights(FlatWeights):
         ]
         self._known: list[tuple[object, ...]] = []
         self.index: Tensor
-        self.choose()
+        self._choose(scaled)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what knows the parameters of this very module."""
         return {**self.__dict__, "_known": [], "found": [None] * len(self.slots)}
 
-    def choose(self) -> None:
+    def _choose(self, scaled: bool) -> None:
         """Make the largest weights that the module has now the active ones."""
         chosen, values = [], []
         for slot, count in zip(self.slots, self.counts, strict=True):
             flat = slot.parameter.detach().reshape(-1)
             positions = flat.abs().topk(count).indices.sort().values
-            values.append(flat[positions])
+            part = flat[positions]
+            if scaled and count < slot.size and bool(part.any()):
+                part *= flat.norm() / part.norm()
+            values.append(part)
             chosen.append((positions + slot.offset).to(index_dtype(self.num_weights)))
         self.index, self.values = torch.cat(chosen), torch.cat(values)
         self.gradient = torch.zeros_like(self.values)
@@ -98,10 +103,8 @@ class SparseWeights(FlatWeights):
 
     def positions(self) -> list[Tensor]:
         """Return where the active weights of each parameter stand in it (new tensors)."""
-        return [
-            part - slot.offset
-            for part, slot in zip(self.views(self.index), self.slots, strict=True)
-        ]
+        parts = zip(self.views(self.index), self.slots, strict=True)
+        return [part - slot.offset for part, slot in parts]
 
     def settle(self) -> None:
         """Put :attr:`values` into the module and exact zeros everywhere else.
@@ -195,7 +198,7 @@ class SparseWeights(FlatWeights):
         self._known = self._fingerprint()
 
     def _fingerprint(self) -> list[tuple[object, ...]]:
-        parameters = [slot.parameter for slot in self.slots]
+        parameters = (slot.parameter for slot in self.slots)
         return [(id(p), p._version, p.data_ptr(), p.dtype, p.device) for p in parameters]
 
     def zero_gradient(self) -> None:

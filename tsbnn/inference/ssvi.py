@@ -56,6 +56,9 @@ class SparseSubspaceVI(PosteriorMethod):
         Shell-style patterns over parameter names; these parameters keep all their weights.
         One-dimensional parameters (biases, gains) and those without a spread
         (``bayesian_parameters``) always do.
+    keep_norm
+        Whether the weights that are active at first are scaled up until each matrix has its old
+        sum of squares, so that signals of a fresh network keep their size; False leaves them.
     swap_fraction
         Share of a parameter's active weights that the first swap exchanges; falls to 0 by a cosine.
     swap_every
@@ -76,12 +79,14 @@ class SparseSubspaceVI(PosteriorMethod):
     family = "sparse"
     needs_total_steps: ClassVar[bool] = True
 
+    learning_rate: float = 2e-2
     warm_start: float = 0.5
     density: float = 0.1
     layout: str = "erdos_renyi"
     dense_parameters: tuple[str, ...] = ()
+    keep_norm: bool = True
     swap_fraction: float = 0.3
-    swap_every: int = 50
+    swap_every: int = 10
     swap_until: float = 0.75
     scale_learning_rate: float = 3e-2
     initial_scale: float = 1e-2
@@ -94,12 +99,11 @@ class SparseSubspaceVI(PosteriorMethod):
         for name in ("density", "swap_until"):
             value = getattr(self, name)
             require(is_positive(value) and value <= 1, name, value, "above 0 and at most 1")
-        share = self.swap_fraction
-        require(
-            share == 0 or (is_positive(share) and share <= 1), "swap_fraction", share, "from 0 to 1"
-        )
-        steps = self.swap_every
+        share, steps, keep = self.swap_fraction, self.swap_every, self.keep_norm
+        within = share == 0 or (is_positive(share) and share <= 1)
+        require(within, "swap_fraction", share, "from 0 to 1")
         require(is_count(steps), "swap_every", steps, "an integer of at least 1")
+        require(isinstance(keep, bool), "keep_norm", keep, "True or False")
         require(self.layout in LAYOUTS, "layout", self.layout, f"one of {', '.join(LAYOUTS)}")
         require(self.kernels in KERNELS, "kernels", self.kernels, f"one of {', '.join(KERNELS)}")
         named = self.dense_parameters
@@ -139,9 +143,10 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
             for place, chosen, fixed in zip(places, named, without_spread, strict=True)
         ]
         counts = active_counts(places, dense, method.density, method.layout)
-        self.flat = SparseWeights(module, places, counts, method.kernels == "sparse")
+        sparse = method.kernels == "sparse"
+        self.flat = SparseWeights(module, places, counts, sparse, method.keep_norm)
         self.active_prior = restricted(self.prior, self.flat.positions())
-        precision, mean = self._initial_scale().pow_(-2), self.flat.values.clone()
+        precision, mean = self._initial_precision(), self.flat.values.clone()
         for view, fixed in zip(self.flat.views(precision), without_spread, strict=True):
             if fixed:
                 view.fill_(torch.inf)
@@ -150,10 +155,10 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
             self._vector(name)
         self.phase_ends["swaps"] = int(method.swap_until * cast(int, self.total_steps))
 
-    def _initial_scale(self) -> Tensor:
+    def _initial_precision(self) -> Tensor:
         scale = torch.full_like(self.flat.values, self.method.initial_scale)
         self.active_prior.multiply_by_scale_(scale)
-        return scale
+        return scale.pow_(-2)
 
     def _step(self, closure: Closure) -> Tensor:
         if not self.flat.folded:
@@ -178,9 +183,8 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
         scale_gradient = noise.mul_(self.flat.gradient).mul_(scale)
         scale_gradient.sub_(1.0 / self.likelihood_weight)
         variance = scale.square_()
-        self.active_prior.add_precision_(
-            scale_gradient, 1.0 / self.num_observations, times=variance
-        )
+        share = 1.0 / self.num_observations
+        self.active_prior.add_precision_(scale_gradient, share, times=variance)
         self._move_mean()
         change = variance.zero_()
         rate = self.learning_rate() * self.method.scale_learning_rate / self.method.learning_rate
@@ -244,14 +248,13 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
             for part in parts:
                 part.copy_(part[order])
         self._settle()
-        posterior.precision[new] = self._initial_scale()[new].pow_(-2)
+        posterior.precision[new] = self._initial_precision()[new]
 
     def _evaluate(self, closure: Closure) -> Tensor:
         with self.flat.receiving():
             return super()._evaluate(closure)
 
     def _rest(self) -> None:
-        """Put the posterior mean into the module."""
         self.flat.values.copy_(self.posterior.locations)
         if self.flat.folded:
             self.flat.place()
@@ -289,9 +292,8 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
 
         ``closure``, as for :meth:`step`, is called once at the posterior mean to count operations.
         """
-        if closure is not None:
-            if self.flat.synchronise():
-                self._adopt()
-            elif not self.flat.folded:
-                self._settle()
+        if closure is not None and self.flat.synchronise():
+            self._adopt()
+        elif closure is not None and not self.flat.folded:
+            self._settle()
         return report_on(self.flat, [*self.posterior.buffers(), *self._vectors.values()], closure)
