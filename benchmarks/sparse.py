@@ -42,15 +42,19 @@ from tsbnn.inference import (
 from tsbnn.inference.sparsity import counted
 from tsbnn.inference.ssvi import SparseSubspaceOptimizer
 
+FIRST = SparseSubspaceVI(learning_rate=5e-3, swap_every=50, keep_norm=False)
+FAST = FIRST.replace(learning_rate=1e-2)
+OFTEN = FIRST.replace(learning_rate=2e-2, swap_every=10)
 TRIALS = {
-    "density 0.1": SparseSubspaceVI(),
-    "density 0.1, lr 1e-2": SparseSubspaceVI(learning_rate=1e-2),
-    "density 0.1, uniform": SparseSubspaceVI(layout="uniform"),
-    "density 0.1, lr 2e-2": SparseSubspaceVI(learning_rate=2e-2),
-    "density 0.1, lr 1e-2, swaps every 20": SparseSubspaceVI(learning_rate=1e-2, swap_every=20),
-    "density 0.1, lr 1e-2, prior gain 3": SparseSubspaceVI(
-        learning_rate=1e-2, prior=FanInPrior(3.0)
-    ),
+    "first settings": FIRST,
+    "lr 1e-2": FAST,
+    "uniform layout": FIRST.replace(layout="uniform"),
+    "lr 2e-2": FIRST.replace(learning_rate=2e-2),
+    "lr 1e-2, swaps every 20": FAST.replace(swap_every=20),
+    "lr 1e-2, prior gain 3": FAST.replace(prior=FanInPrior(3.0)),
+    "lr 2e-2, swaps every 10": OFTEN,
+    "lr 2e-2, swaps every 10, norm kept": OFTEN.replace(keep_norm=True),
+    "lr 2e-2, swaps every 10, warm start 0.75": OFTEN.replace(warm_start=0.75),
 }
 WIDTH, HEADS, HIDDEN, LAYERS, FEATURES = 512, 8, 1536, 4, 16
 BATCH, LENGTH = 8, 16
@@ -181,7 +185,7 @@ def trials() -> None:
     table = done[done.metric.isin(SHOWN)].pivot_table(
         index="model", columns="metric", values="value", sort=False
     )
-    show(table[list(SHOWN)].reset_index(), "Validation windows of etth1")
+    show(table[list(SHOWN)].reset_index(), "Validation windows of etth1, density 0.1")
 
 
 def models(data: Any) -> dict[str, Any]:
