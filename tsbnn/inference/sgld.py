@@ -83,6 +83,7 @@ class PSGLD(SGMCMC):
 
     name: ClassVar[str] = "psgld"
 
+    learning_rate: float = 1e-4
     smoothing: float = 0.99
     regularisation: float = 1e-5
     adapts_while_sampling: bool = False
