@@ -80,7 +80,7 @@ class NaturalELBOVI(PosteriorMethod):
     warm_start: float = 0.5
     natural_rate: float = 0.05
     metric: str = "variance"
-    curvature_rate: float = 1e-2
+    curvature_rate: float = 0.1
     averaging: float = 0.5
     antithetic: bool = True
     probe_steps: int = 50
