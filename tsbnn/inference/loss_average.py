@@ -17,34 +17,31 @@ class LossAverage:
     .. math:: d = x - \mu, \qquad \mu \leftarrow \mu + w_k d, \qquad
               v \leftarrow (1 - w_k)(v + w_k d^2):
 
-    the plain mean of the first 1/w values, then a memory of about 1/w. Kept on the device of the
-    losses, so that adding one never waits for it.
-
-    Parameters
-    ----------
-    device
-        Where the losses lie.
+    the plain mean of the first 1/w values, then a memory of about 1/w. Adding a loss takes
+    microseconds, and on an accelerator it never waits for the device.
     """
 
     WEIGHT = 0.01
 
-    def __init__(self, device: torch.device | None = None) -> None:
-        self._moments = torch.zeros(2, device=device)
+    def __init__(self) -> None:
+        # Numbers on a CPU, 0-dim tensors elsewhere.
+        self._mean: float | Tensor = 0.0
+        self._variance: float | Tensor = 0.0
         self.count = 0
 
     def add(self, loss: Tensor) -> None:
         """Take in one loss, 0-dim."""
         self.count += 1
         weight = max(self.WEIGHT, 1.0 / self.count)
-        mean, variance = self._moments
-        difference = loss.to(self._moments) - mean
-        mean.add_(difference, alpha=weight)
-        variance.addcmul_(difference, difference, value=weight).mul_(1.0 - weight)
+        value: float | Tensor = loss.item() if loss.device.type == "cpu" else loss.float()
+        difference = value - self._mean
+        self._mean = self._mean + weight * difference
+        self._variance = (1.0 - weight) * (self._variance + weight * difference * difference)
 
     @property
     def mean(self) -> float | None:
         """The mean; None before the first loss."""
-        return float(self._moments[0]) if self.count else None
+        return float(self._mean) if self.count else None
 
     @property
     def standard_error(self) -> float | None:
@@ -53,17 +50,24 @@ class LossAverage:
             return None
         # The weights' squares sum to w / (2 - w) in the long run, to 1/k before.
         effective = min(float(self.count), 2.0 / self.WEIGHT - 1.0)
-        return math.sqrt(float(self._moments[1]) / max(1.0, effective - 1.0))
+        return math.sqrt(float(self._variance) / max(1.0, effective - 1.0))
 
     def to(self, device: torch.device) -> None:
-        """Move to another device."""
-        self._moments = self._moments.to(device)
+        """Let go of the device that the last losses lay on, if it is another one."""
+        for name in ("_mean", "_variance"):
+            value = getattr(self, name)
+            if isinstance(value, Tensor) and value.device != device:
+                setattr(self, name, value.item())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the moments and how many losses they are of."""
-        return {"moments": self._moments.clone(), "count": self.count}
+        """Return the moments and how many losses they are of, as numbers."""
+        return {
+            "mean": float(self._mean),
+            "variance": float(self._variance),
+            "count": self.count,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self._moments.copy_(state["moments"])
-        self.count = int(state["count"])
+        self._mean, self._variance = state["mean"], state["variance"]
+        self.count = state["count"]

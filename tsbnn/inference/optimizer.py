@@ -70,7 +70,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.gradient_evaluations = 0
         self.steps = 0
         self.flat = FlatWeights(module)
-        self.losses = LossAverage(self.flat.values.device)
+        self.losses = LossAverage()
         self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
         self.generator = generator
         if generator is None:
