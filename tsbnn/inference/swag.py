@@ -57,7 +57,7 @@ class SWAG(InferenceMethod):
     is_posterior: ClassVar[bool] = False
     needs_total_steps: ClassVar[bool] = True
 
-    collecting_learning_rate: float = 1e-3
+    collecting_learning_rate: float = 3e-3
     collecting_share: float = 0.25
     num_iterates: int = 40
     rank: int = 20
