@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference import SparseSubspaceVI
+from tsbnn.inference import ELBOVI, InferenceMethod, ProximalScoreVI, SparseSubspaceVI
 from tsbnn.inference.flat import slots
 from tsbnn.inference.sparsity import SparsityReport, active_counts
 
@@ -107,3 +109,17 @@ def test_without_a_closure_there_are_no_operations_and_the_table_names_the_layer
     assert "weight" in text
     assert "20 of        100 active (20.0%), dense kernel" in text
     assert "FLOPs" not in text
+
+
+@pytest.mark.parametrize("dense", [ELBOVI(), ProximalScoreVI()], ids=lambda method: method.name)
+def test_the_dense_state_it_is_compared_with_is_what_dense_methods_keep(
+    dense: InferenceMethod,
+) -> None:
+    module = nn.Linear(30, 30)
+    settings = {"num_observations": 10, "total_steps": 10}
+    report = SparseSubspaceVI().optimizer(copy.deepcopy(module), **settings).sparsity_report()
+    optimizer = dense.optimizer(module, **settings)
+    state = [optimizer.flat.values, optimizer.flat.gradient]
+    state += [*optimizer.posterior.buffers(), *optimizer._vectors.values()]
+    kept = {t.data_ptr(): 4 * t.numel() for t in state if t.numel() == 30 * 31}
+    assert sum(kept.values()) == getattr(report, f"dense_{dense.name}_bytes")
