@@ -28,6 +28,7 @@ from tsbnn.inference import (
     method,
 )
 from tsbnn.inference.score import precision_factors_, proximal_step
+from tsbnn.inference.score.low_rank_step import low_rank_step_
 
 STANDARD = IsotropicPrior(1.0)
 SIZE = 8
@@ -86,6 +87,35 @@ def test_few_inner_steps_are_near_and_more_are_nearer() -> None:
         errors[inner_steps] = float((found - closed).abs().max())
     assert errors[8] < errors[2] < errors[1]
     assert errors[2] < 0.02
+
+
+@pytest.mark.parametrize("inner_steps", [2, 3])
+def test_the_fast_low_rank_step_is_the_one_by_automatic_differentiation(inner_steps: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    mean, log_scale, offset, scores = torch.randn(4, SIZE, dtype=torch.float64, generator=generator)
+    factor = torch.randn(SIZE, 3, dtype=torch.float64, generator=generator)
+    scale = log_scale.exp()
+    scale[0], factor[0] = 0.0, 0.0
+    posterior = LowRankGaussian(mean, scale, factor)
+    strength = torch.linspace(2.0, 50.0, SIZE, dtype=torch.float64)
+    factor_strength = torch.tensor(5.0, dtype=torch.float64)
+    scores *= 10.0
+    member, gradients = proximal_step(
+        posterior,
+        (mean + offset)[None],
+        scores[None],
+        {"log_precision": strength, "factor": factor_strength},
+        inner_steps,
+    )
+    before = posterior.scale.clone()
+    excess, noise = low_rank_step_(
+        posterior, offset, scores, strength, factor_strength, inner_steps
+    )
+    torch.testing.assert_close(posterior.scale, member.scale)
+    torch.testing.assert_close(posterior.factor, member.factor)
+    torch.testing.assert_close(excess, 0.5 * gradients["log_precision"])
+    torch.testing.assert_close(noise, 0.25 * gradients["factor"].square().sum())
+    assert float((posterior.scale / before - 1)[1:].abs().min()) > 1e-4
 
 
 def test_score_vi_by_inner_steps_reaches_the_same_posterior() -> None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.posteriors import LowRankGaussian, normal
+from tsbnn.inference.score.low_rank_step import low_rank_step_
 from tsbnn.inference.score.mean_field import ProximalScoreOptimizer
-from tsbnn.inference.score.proximal import proximal_step
 
 if TYPE_CHECKING:
     from tsbnn.inference.score.method import ProximalScoreVI
@@ -97,22 +97,16 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
     def _update_shape(self, noise: Tensor, half_difference: Tensor) -> None:
         """Take the proximal step; ``noise`` is the pair's offset from the mean."""
         self.strength = self._strengths()
-        frozen = self.posterior
         scores = self._score_difference(noise, half_difference)
-        strengths = {
-            "log_precision": self._by_weight(self.strength),
-            "factor": self._factor_strength(),
-        }
-        member, gradients = proximal_step(
-            frozen,
-            (frozen.mean + noise).unsqueeze(0),
-            scores.unsqueeze(0),
-            strengths,
+        excess, found = low_rank_step_(
+            self.posterior,
+            noise,
+            scores,
+            self._by_weight(self.strength),
+            self._factor_strength(),
             self.method.inner_steps or self.INNER_STEPS,
         )
-        self._measure_noise(gradients["log_precision"].mul_(0.5))
-        found = gradients["factor"].square().sum() / (4.0 * frozen.rank)
+        self._measure_noise(excess)
         steps = self.steps - self.phase_ends["probe"]
-        self._vectors["factor_noise"].lerp_(found, max(self.NOISE_RATE, 1.0 / (steps + 1)))
-        frozen.scale.copy_(member.scale)
-        frozen.factor.copy_(member.factor)
+        rate = max(self.NOISE_RATE, 1.0 / (steps + 1))
+        self._vectors["factor_noise"].lerp_(found / self.method.rank, rate)

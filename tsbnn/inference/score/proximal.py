@@ -51,6 +51,16 @@ def precision_factors_(excess: Tensor, parts: list[Tensor], strengths: Tensor) -
     torch._foreach_mul_(parts, list(root.unbind()))
 
 
+def shortening(lengths: Tensor) -> Tensor:
+    r"""Return :math:`\operatorname{asinh}(l) / l`, by which steps of length l are shortened.
+
+    A step where it is small, and only its logarithm where it is large, as in the closed form; each
+    weight's coordinates (a number, or a row) keep their direction.
+    """
+    tiny = torch.finfo(lengths.dtype).tiny
+    return torch.where(lengths > tiny, lengths.asinh() / lengths.clamp(min=tiny), 1.0)
+
+
 def proximal_step(
     frozen: Family,
     draws: Tensor,
@@ -60,11 +70,10 @@ def proximal_step(
 ) -> tuple[Family, dict[str, Tensor]]:
     r"""Minimise J by gradient steps on the family's local coordinates; the network is not called.
 
-    A coordinate x moves by :math:`\operatorname{asinh}` of :math:`\partial J / \partial x` over
-    :math:`4 F (1 + c)`, about its second derivative (F is the family's ``fisher``): a gradient step
-    where it is small, and, as in the closed form, only the logarithm of one where the noise of
-    a moment would carry it far. One step would make the penalty inert, whose gradient vanishes at
-    :math:`q_t`; two see it.
+    A coordinate x moves by :math:`\partial J / \partial x` over :math:`4 F (1 + c)`, about its
+    second derivative (F is the family's ``fisher``), shortened by :func:`shortening` where the
+    noise of a moment would carry it far. One step would make the penalty inert, whose gradient
+    vanishes at :math:`q_t`; two see it.
 
     Parameters
     ----------
@@ -100,6 +109,9 @@ def proximal_step(
                 if strength.ndim:
                     strength = strength.view(-1, *[1] * (gradient.ndim - 1))
                 rate = 0.25 / frozen.fisher[name] / (1.0 + strength)
-                coordinates[name] = (coordinate - (rate * gradient).asinh()).detach()
+                step = rate * gradient
+                lengths = step.reshape(len(step), -1).norm(dim=1)
+                factors = shortening(lengths).view(-1, *[1] * (step.ndim - 1))
+                coordinates[name] = (coordinate - step * factors).detach()
     with torch.no_grad():
         return frozen.moved(coordinates), first
