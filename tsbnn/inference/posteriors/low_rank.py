@@ -51,7 +51,8 @@ class LowRankGaussian(VariationalFamily):
             )
         self.register_buffer("locations", mean)
         self.register_buffer("scale", scale)
-        self.register_buffer("factor", factor)
+        # Stored column by column: reading one is then as fast as reading a vector.
+        self.register_buffer("factor", factor.T.contiguous().T)
 
     @property
     def mean(self) -> Tensor:

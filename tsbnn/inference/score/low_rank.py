@@ -87,7 +87,7 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
             factor = normal(tuple(self.posterior.factor.shape), curvature, self.generator)
             factor.mul_(self.posterior.scale.sign().unsqueeze(-1))
             factor.mul_(self.INITIAL_NORM / factor.norm(dim=0))
-            torch.mul(factor, self.posterior.scale.unsqueeze(-1), out=self.posterior.factor)
+            self.posterior.factor.copy_(factor.mul_(self.posterior.scale.unsqueeze(-1)))
 
     def _factor_strength(self) -> Tensor:
         method, steps = self.method, self.steps - self.phase_ends["probe"]

@@ -51,30 +51,36 @@ def low_rank_step_(
         Half the first gradient of S with respect to u, ``num_weights``, and a quarter of the
         squared norm of that with respect to the factor, 0-dim.
     """
-    scale, factor = posterior.scale, posterior.factor
-    inverse = torch.where(scale > 0, scale, torch.inf).reciprocal()
+    # Everything lies with the weights last: rank x num_weights, which is how the factor is stored.
+    scale, factor = posterior.scale, posterior.factor.T
+    inverse = torch.where(scale > 0, scale, torch.inf).reciprocal_()
     log_precision = torch.zeros_like(scale)
-    # The factor's move is columns @ rows, in units of the scale.
-    columns, rows = factor.new_zeros(len(scale), 0), factor.new_zeros(0, posterior.rank)
     excess, factor_noise = torch.empty_like(scale), scale.new_zeros(())
+    rate, factor_rate = 0.5 / (1.0 + strength), 0.25 / (1.0 + factor_strength)
+    # The factor's move is rows.T @ columns, in units of the scale.
+    columns, rows = factor.new_zeros(0, len(scale)), factor.new_zeros(0, posterior.rank)
     for inner_step in range(inner_steps):
-        shrinkage = (-0.5 * log_precision).exp_()
-        own_scale, own_inverse = scale * shrinkage, inverse / shrinkage
-        relative = factor * own_inverse.unsqueeze(-1)
-        relative.addmm_(columns / shrinkage.unsqueeze(-1), rows)
-        capacitance = relative.T @ relative
+        if inner_step == 0:
+            own_scale, own_inverse, relative = scale, inverse, factor * inverse
+        else:
+            shrinkage = (-0.5 * log_precision).exp_()
+            own_scale, own_inverse = scale * shrinkage, inverse / shrinkage
+            relative = factor * own_inverse
+            relative.addmm_(rows.T, columns / shrinkage)
+        capacitance = relative @ relative.T
         capacitance.diagonal().add_(1.0)
         w = _solve(offset, own_inverse, relative, capacitance)
         residual = (w + scores).neg_()
-        if inner_step == 0:
-            v = residual
-        else:
-            spread = (scale.square() * residual).addmv_(factor, factor.T @ residual)
+        v = residual
+        if inner_step > 0:
+            spread = (scale.square() * residual).addmv_(factor.T, factor @ residual)
             v = _solve(spread, own_inverse, relative, capacitance)
-        pair = torch.stack([own_scale * w, own_scale * v], dim=1)
-        along = relative.T @ pair
-        gradient = (pair[:, 0] * pair[:, 1]).mul_(-2.0)
-        new_columns, new_rows = torch.stack([v, w], dim=1).mul_(2.0 * scale.unsqueeze(-1)), along.T
+        pair = torch.stack([v, w])
+        new_columns = pair * (2.0 * scale)
+        pair.mul_(own_scale)
+        gradient = (pair[0] * pair[1]).mul_(-2.0)
+        # Row k of `new_rows` goes with row k of `new_columns`: v with U'w, w with U'v.
+        new_rows = pair.flip(0) @ relative.T
         if inner_step == 0:
             norms = _squared_norms(new_columns, new_rows)
             excess.copy_(gradient).mul_(0.5)
@@ -82,18 +88,17 @@ def low_rank_step_(
         else:
             stretch = log_precision.exp()
             gradient += 2.0 * strength * (stretch - 1.0)
-            gradient += 2.0 * factor_strength * stretch * _squared_norms(columns, rows)
-            penalty = columns * (4.0 * factor_strength * stretch).unsqueeze(-1)
-            new_columns = torch.cat([new_columns, penalty], dim=1)
+            stretch *= 2.0 * factor_strength
+            gradient += stretch * _squared_norms(columns, rows)
+            new_columns = torch.cat([new_columns, columns * stretch.mul_(2.0)])
             new_rows = torch.cat([new_rows, rows])
             norms = _squared_norms(new_columns, new_rows)
-        step = gradient.mul_(0.5 / (1.0 + strength))
-        log_precision -= step * shortening(step.abs())
-        rate = 0.25 / (1.0 + factor_strength)
-        lengths = norms.clamp_(min=0.0).sqrt_().mul_(rate)
-        new_columns.mul_((-rate * shortening(lengths)).unsqueeze(-1))
-        columns, rows = torch.cat([columns, new_columns], dim=1), torch.cat([rows, new_rows])
-    factor.addmm_(columns.mul_(scale.unsqueeze(-1)), rows)
+        step = gradient.mul_(rate)
+        log_precision -= step.mul_(shortening(step.abs()))
+        lengths = norms.clamp_(min=0.0).sqrt_().mul_(factor_rate)
+        new_columns *= shortening(lengths).mul_(-factor_rate)
+        columns, rows = torch.cat([columns, new_columns]), torch.cat([rows, new_rows])
+    factor.addmm_(rows.T, columns.mul_(scale))
     scale.mul_(log_precision.mul_(-0.5).exp_())
     return excess, factor_noise
 
@@ -101,10 +106,10 @@ def low_rank_step_(
 def _solve(vector: Tensor, inverse: Tensor, relative: Tensor, capacitance: Tensor) -> Tensor:
     """Return the precision matrix times a vector, ``num_weights``."""
     whitened = vector * inverse
-    inner = torch.linalg.solve(capacitance, relative.T @ whitened)
-    return whitened.addmv_(relative, inner, alpha=-1.0).mul_(inverse)
+    inner = torch.linalg.solve(capacitance, relative @ whitened)
+    return whitened.addmv_(relative.T, inner, alpha=-1.0).mul_(inverse)
 
 
 def _squared_norms(columns: Tensor, rows: Tensor) -> Tensor:
-    """Return the squared lengths of the rows of ``columns @ rows``."""
-    return ((columns @ (rows @ rows.T)) * columns).sum(1)
+    """Return the squared length of each weight's part of ``rows.T @ columns``, ``num_weights``."""
+    return ((rows @ rows.T) @ columns).mul_(columns).sum(0)
