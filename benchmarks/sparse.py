@@ -194,7 +194,7 @@ def models(data: Any) -> dict[str, Any]:
         f"ssvi {density}": BayesianEstimator(
             network, SparseSubspaceVI(density=density), gradient_evaluations=GRADIENT_EVALUATIONS
         )
-        for density in (0.1,)
+        for density in (0.1, 0.05)
     }
 
 
