@@ -26,7 +26,11 @@ N = 1000
 def test_covariance_of_a_correlated_gaussian(temperature: float) -> None:
     precision = correlated_precision(5, 25.0)
     method = CyclicalSGMCMC(
-        prior=STANDARD, learning_rate=8.0, exploration=0.2, temperature=temperature
+        prior=STANDARD,
+        learning_rate=8.0,
+        exploration=0.2,
+        warm_start=0.0,
+        temperature=temperature,
     )
     start = torch.full((100, 5), 2.0)
     optimizer = run_chains(method, gaussian(precision, N), (100, 5), N, 800, start=start)
@@ -74,7 +78,7 @@ def test_it_visits_two_modes_where_a_steady_chain_stays_in_one() -> None:
         return (0.01 * (weights.square() - 1.0).square() + noise * weights).sum(1)
 
     wide, start = IsotropicPrior(100.0), torch.ones(100, 1)
-    cyclical = CyclicalSGMCMC(prior=wide, learning_rate=3.0, cycles=8)
+    cyclical = CyclicalSGMCMC(prior=wide, learning_rate=3.0, warm_start=0.0, cycles=8)
     # The largest step that the cycles sample with.
     steady = SGLD(prior=wide, learning_rate=0.29, warm_start=0.0)
     visited = []

@@ -42,7 +42,7 @@ LEARNING: dict[str, dict[str, Any]] = {
     "sgld": {"warm_start_learning_rate": 3e-2},
     "psgld": {"warm_start_learning_rate": 3e-2},
     "sghmc": {"warm_start_learning_rate": 3e-2},
-    "cyclical": {"learning_rate": 0.3},
+    "cyclical": {"learning_rate": 0.3, "warm_start": 0.0},
     "ssvi": {"density": 0.6, "swap_every": 10, "learning_rate": 2e-2},
 }
 # Settings under which 40 steps see every phase of a method.
@@ -59,6 +59,7 @@ ALL_PHASES: dict[str, dict[str, Any]] = {
 }
 # Settings under which every weight has a spread and may have any mean.
 EVERY_WEIGHT: dict[str, dict[str, Any]] = {
+    "cyclical": {"warm_start": 0.0},
     "ssvi": {"density": 1.0},
     "score/mixture": {"num_components": 1},
     "elbo/mixture": {"num_components": 1},
@@ -66,7 +67,7 @@ EVERY_WEIGHT: dict[str, dict[str, Any]] = {
 # Settings under which a method is noisy, or its posterior changes, from one step to the next.
 RESTLESS: dict[str, dict[str, Any]] = {
     "bam": {"learning_rate": 0.1},
-    "cyclical": {"exploration": 0.0},
+    "cyclical": {"warm_start": 0.0, "exploration": 0.0},
     "ssvi": {"warm_start": 0.0, "density": 1.0},
 }
 POSTERIOR_NAMES = [name for name, cls in METHODS.items() if cls.is_posterior] + VARIANTS

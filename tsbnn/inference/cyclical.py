@@ -48,8 +48,7 @@ class CyclicalSGMCMC(SGMCMC):
     name: ClassVar[str] = "cyclical"
     needs_total_steps: ClassVar[bool] = True
 
-    learning_rate: float = 1e-2
-    warm_start: float = 0.0
+    learning_rate: float = 1e-3
     burn_in: float = 0.0
     cycles: int = 4
     exploration: float = 0.8
