@@ -11,112 +11,130 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.inference_cases import CASES, REASONS, SCENARIOS, Case
+from benchmarks.chains import run_chains
+from benchmarks.inference_cases import CASES, REASONS, Case
+from benchmarks.optima import alpha_sds, gap, norm
 from benchmarks.output import RESULTS, show, write
-from tests.inference.scenarios import Target, TwoModes, covariance, infer
-from tsbnn.inference import METHODS, BayesianOptimizer, IsotropicPrior, method
+from tests.inference.scenarios import (
+    Target,
+    TwoModes,
+    correlated_gaussian,
+    covariance,
+    infer,
+    linear_regression,
+    logistic_regression,
+    low_rank_gaussian,
+    two_modes,
+    without_noise,
+)
+from tsbnn.inference import METHODS, IsotropicPrior, Posterior, method
 
 PRIOR = IsotropicPrior(1.0)
 SEEDS, TUNING_SEED = range(5), 100
 KEY = ["scenario", "label", "seed"]
 
-
-def best_low_rank(target: Target, rank: int) -> Tensor:
-    """Covariance ``D x D`` of the ELBO's best diagonal plus low rank, for a Gaussian target."""
-    values, vectors = torch.linalg.eigh(target.covariance)
-    factor = (vectors[:, -rank:] * values[-rank:].sqrt() * 0.7).contiguous().requires_grad_()
-    log_scale = (-0.5 * target.precision.diagonal().log()).requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [factor, log_scale],
-        max_iter=5_000,
-        tolerance_grad=1e-10,
-        tolerance_change=1e-14,
-        line_search_fn="strong_wolfe",
-    )
-
-    def spread() -> Tensor:
-        return torch.diag((2 * log_scale).exp()) + factor @ factor.T
-
-    def divergence() -> Tensor:
-        optimizer.zero_grad()
-        trace = (target.precision * spread()).sum()
-        value = 0.5 * (trace - torch.linalg.slogdet(spread())[1])
-        value.backward()
-        return value
-
-    optimizer.step(divergence)
-    return spread().detach()
+# Targets by name. Minibatches of 32, except where the name says otherwise.
+SCENARIOS: dict[str, Callable[[int], Target]] = {
+    "regression": lambda s: linear_regression(20, 10_000, s),
+    "regression, standardised": lambda s: linear_regression(
+        10, 10_000, s, batch_size=128, standardised=True
+    ),
+    "Gaussian D=20 condition 100": lambda s: correlated_gaussian(20, 100, s),
+    "Gaussian D=2 condition 10": lambda s: correlated_gaussian(2, 10, s),
+    "Gaussian D=5 condition 25": lambda s: correlated_gaussian(5, 25, s),
+    "Gaussian diagonal + rank 3": lambda s: low_rank_gaussian(20, 3, s),
+    "logistic regression": logistic_regression,
+    "logistic regression, batches of 128": lambda s: logistic_regression(s, batch_size=128),
+    "logistic regression, no noise": lambda s: without_noise(logistic_regression(s)),
+    "two modes": lambda s: two_modes(3, s),
+    "two modes, near": lambda s: two_modes(3, s, separation=4.0),
+}
 
 
-def norm(matrix: Tensor) -> float:
-    return float(torch.linalg.matrix_norm(matrix, 2))
+@dataclass(frozen=True)
+class Found:
+    """What a run ended with: moments (``D``), covariance (``D x D``) and draws (``n x D``)."""
+
+    mean: Tensor
+    sd: Tensor
+    covariance: Tensor
+    draws: Tensor
+    # Draws of each chain (``n x chains x D``), where there are chains.
+    states: Tensor | None = None
+
+    @classmethod
+    def of_posterior(cls, posterior: Posterior) -> Found:
+        """Take the moments of a posterior; a point has spread 0."""
+        count = 50_000 if posterior.num_atoms is None else posterior.num_atoms
+        draws = posterior.sample(count, torch.Generator().manual_seed(0)).double()
+        sd = posterior.variance.double().sqrt()
+        is_point = posterior.num_atoms == 1
+        spread = torch.diag(sd) if is_point else covariance(posterior)
+        return cls(posterior.mean.double(), sd, spread, draws)
+
+    @classmethod
+    def of_chains(cls, states: Tensor) -> Found:
+        """Pool the states of all chains."""
+        draws = states.flatten(0, 1)
+        return cls(draws.mean(0), draws.std(0), torch.cov(draws.T), draws, states)
 
 
-def moments(optimizer: BayesianOptimizer, target: Target, against: str) -> dict[str, float]:
+def moments(found: Found, target: Target, case: Case) -> dict[str, float]:
     """Compare mean, sds and covariance with the reference's; errors of means are in its sds."""
-    posterior, truth = optimizer.posterior, target.covariance
-    if against == "mean field":
+    truth = target.covariance
+    if case.against == "mean field":
         mean, sd = target.mean_field_mean, target.mean_field_sd
+    elif case.against == "alpha":
+        mean, sd = target.mean, alpha_sds(target.precision, case.settings["alpha"])
     else:
         mean, sd = target.mean, truth.diagonal().sqrt()
-    found = {"mean_error": float(((posterior.mean.double() - mean) / sd).abs().mean())}
-    if float(posterior.variance.max()) == 0:
-        return found
-    ratios = posterior.variance.double().sqrt() / sd
+    figures = {"mean_error": float(((found.mean - mean) / sd).abs().mean())}
+    if float(found.sd.max()) == 0:
+        return figures
+    ratios = found.sd / sd
     return {
-        **found,
+        **figures,
+        **ranges(ratios),
+        "variance_excess": float(ratios.square().mean() - 1),
+        "covariance_error": norm(found.covariance - truth) / norm(truth),
+    }
+
+
+def ranges(ratios: Tensor) -> dict[str, float]:
+    """Summarise sds over the reference's."""
+    return {
         "sd_ratio_min": float(ratios.min()),
         "sd_ratio_median": float(ratios.median()),
         "sd_ratio_max": float(ratios.max()),
         "sd_error_mean": float((ratios - 1).abs().mean()),
         "sd_error_max": float((ratios - 1).abs().max()),
-        "variance_excess": float(ratios.square().mean() - 1),
-        "covariance_error": norm(covariance(posterior) - truth) / norm(truth),
     }
 
 
-def gap(target: Target, rank: int, error: float) -> dict[str, float]:
-    """Place a covariance error between those of the best mean field (1) and low rank (0)."""
-    truth = target.covariance
-    mean_field = norm(torch.diag(target.mean_field_sd.square()) - truth) / norm(truth)
-    low_rank = norm(best_low_rank(target, rank) - truth) / norm(truth)
-    return {
-        "best_mean_field_error": mean_field,
-        "best_low_rank_error": low_rank,
-        "gap_left": (error - low_rank) / (mean_field - low_rank),
-    }
+def modes(found: Found, target: TwoModes) -> dict[str, float]:
+    """Shares of the modes, and sds within those that were found, over their own.
 
-
-def modes(optimizer: BayesianOptimizer, target: TwoModes) -> dict[str, float]:
-    """Shares of the modes, and sds within those that were found, over their own."""
-    posterior = optimizer.posterior
-    count = 50_000 if posterior.num_atoms is None else posterior.num_atoms
-    draws = posterior.sample(count, torch.Generator().manual_seed(0)).double()
-    owners = target.joint(draws).argmax(-1)
-    shares = target.found(draws)
-    ratios = torch.cat(
-        [
-            draws[owners == mode].std(0) / target.sds[mode]
-            for mode in range(2)
-            if float(shares[mode]) > 0.05 and int((owners == mode).sum()) > 200
-        ]
-        or [torch.full((1,), torch.nan, dtype=torch.double)]
-    )
+    A mode is missed with less than 5 % of the draws (of each chain's, where there are chains).
+    """
+    owners, shares = target.joint(found.draws).argmax(-1), target.found(found.draws)
+    each = shares[None]
+    if found.states is not None:
+        each = torch.stack([target.found(chain) for chain in found.states.unbind(1)])
+    own = [found.draws[owners == mode] / target.sds[mode] for mode in range(2)]
+    ratios = [draws.std(0) for draws in own if len(draws) > 200]
     return {
         "share_of_first_mode": float(shares[0]),
         "share_error": float(((shares - target.shares) / target.shares).abs().max()),
-        "modes_missed": int((shares < 0.05).sum()),
-        "sd_ratio_min": float(ratios.min()),
-        "sd_ratio_median": float(ratios.median()),
-        "sd_ratio_max": float(ratios.max()),
-        "sd_error_mean": float((ratios - 1).abs().mean()),
-        "sd_error_max": float((ratios - 1).abs().max()),
+        "modes_missed": float((each < 0.05).sum(1).double().mean()),
+        **(ranges(torch.cat(ratios)) if ratios else {}),
     }
 
 
@@ -125,14 +143,21 @@ def measure(case: Case, seed: int) -> dict[str, Any]:
     target = SCENARIOS[case.scenario](seed)
     inference = method(case.method, prior=PRIOR, **case.settings)
     started = time.perf_counter()
-    optimizer = infer(target, inference, case.minibatches, seed)
-    spent = time.perf_counter() - started
-    if isinstance(target, TwoModes):
-        found = modes(optimizer, target)
+    if case.chains:
+        states, optimizer = run_chains(target, inference, case.minibatches, seed, case.chains)
+        found = Found.of_chains(states)
     else:
-        found = moments(optimizer, target, case.against)
+        optimizer = infer(target, inference, case.minibatches, seed)
+        found = Found.of_posterior(optimizer.posterior)
+    spent = time.perf_counter() - started
+    is_mixed = isinstance(target, TwoModes)
+    figures = modes(found, target) if is_mixed else moments(found, target, case)
     if case.held == "gap_left":
-        found |= gap(target, case.settings["rank"], found["covariance_error"])
+        figures |= gap(target, case.settings["rank"], figures["covariance_error"])
+    if case.held == "excess_error":
+        # To first order in the step, where features are standardised and the noise has sd 1.
+        expected = case.settings["learning_rate"] * target.num_observations / 2 / target.batch_size
+        figures["excess_error"] = abs(figures["variance_excess"] / expected - 1)
     return {
         "scenario": case.scenario,
         "label": case.label,
@@ -140,11 +165,12 @@ def measure(case: Case, seed: int) -> dict[str, Any]:
         "family": optimizer.posterior.family,
         "settings": described(case),
         "against": case.against,
+        "chains": case.chains or 1,
         "gradient_evaluations": optimizer.gradient_evaluations,
-        **found,
+        **figures,
         "held": case.held,
         "tolerance": case.tolerance,
-        "met": found[case.held] <= case.tolerance,
+        "met": figures[case.held] <= case.tolerance,
         "wall_s": spent,
     }
 

@@ -129,7 +129,7 @@ def by_method(name: str, **settings: Any) -> Callable[[Target, int], Tensor]:
 # What the plot calls it, how it runs, and whether it is a Gaussian with a full covariance.
 CONTENDERS: dict[str, tuple[Callable[[Target, int], Tensor], bool]] = {
     "score VI (frozen draws and weighting)": (by_method("score"), False),
-    "batch and match": (by_method("bam"), True),
+    "batch and match": (by_method("bam", warm_start=0.0), True),
     "unfrozen weighting": (unfrozen_weighting, False),
     "hard clipping": (hard_clipping, False),
 }
@@ -160,7 +160,7 @@ def run() -> pd.DataFrame:
     path = RESULTS / "minibatch_noise.csv"
     columns = ["contender", "batch_size", "seed"]
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
-    cells = [(c, size, seed) for c in CONTENDERS for size in SIZES for seed in SEEDS]
+    cells = [(c, size, seed) for seed in SEEDS for c in CONTENDERS for size in SIZES]
     known = set(done[columns].itertuples(index=False, name=None))
     for cell in cells:
         if cell in known:

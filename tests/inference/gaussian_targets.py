@@ -18,15 +18,17 @@ class Target:
 
     ``precision`` (``D x D``) and ``mean`` (``D``) are exact for the prior Normal(0, 1) and the
     given temperature; ``full`` is the loss over all observations. ``batch_size`` says how many of
-    them the losses of minibatches average over, where there are observations.
+    them the losses of minibatches average over, where there are observations; these are ``data``,
+    features and labels, and ``full`` takes some of them instead of all.
     """
 
     num_observations: int
     precision: Tensor
     mean: Tensor
     losses: Callable[[int], Iterator[Loss]]
-    full: Loss | None = None
+    full: Callable[..., Tensor] | None = None
     batch_size: int | None = None
+    data: tuple[Tensor, Tensor] | None = None
 
     @property
     def covariance(self) -> Tensor:
@@ -85,7 +87,8 @@ def linear_regression(
         return 0.5 * residual.square().mean()
 
     losses = minibatches(loss, features, labels, batch_size, generator)
-    return Target(num_observations, precision, mean, losses, loss, batch_size)
+    data = (features, labels)
+    return Target(num_observations, precision, mean, losses, loss, batch_size, data)
 
 
 def minibatches(

@@ -21,14 +21,12 @@ LOGISTIC_REFERENCE = Path(__file__).parents[2] / "benchmarks/results/logistic_re
 
 @dataclass
 class LogisticTarget(Target):
-    """A logistic regression: moments by a long full-batch MCMC; features and labels as they are.
+    """A logistic regression, its moments by a long full-batch MCMC.
 
     ``precision`` is the inverse of the posterior's covariance. The best mean-field Gaussian is the
     ELBO's optimum, by one-dimensional quadrature.
     """
 
-    features: Tensor = dataclasses.field(default_factory=lambda: torch.zeros(0))
-    labels: Tensor = dataclasses.field(default_factory=lambda: torch.zeros(0))
     best_mean: Tensor = dataclasses.field(default_factory=lambda: torch.zeros(0))
     best_sd: Tensor = dataclasses.field(default_factory=lambda: torch.zeros(0))
 
@@ -78,8 +76,7 @@ def logistic_regression(seed: int, *, batch_size: int = 32) -> LogisticTarget:
         losses=minibatches(loss, features, labels, batch_size, generator),
         full=loss,
         batch_size=batch_size,
-        features=features,
-        labels=labels,
+        data=(features, labels),
         best_mean=moments["mean_field_mean"],
         best_sd=moments["mean_field_sd"],
     )

@@ -64,7 +64,7 @@ def test_the_best_mean_field_of_a_logistic_regression_is_a_fixed_point() -> None
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(20_000, 10, generator=generator, dtype=torch.double)
     weights = target.mean_field_mean + noise * target.mean_field_sd
-    x, y = target.features.double(), target.labels.double()
+    x, y = (part.double() for part in target.data)
     score = (y - (weights @ x.T).sigmoid()) @ x - weights
     standard = score * target.mean_field_sd
     error = standard.std(0) / len(noise) ** 0.5
