@@ -12,10 +12,14 @@ overlap are running means over the draws of training.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.initialise import fresh_weights
+from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import MixtureGaussian
 from tsbnn.inference.priors import ResolvedPrior
 
@@ -76,3 +80,73 @@ def component_log_weights(
         density = prior.expected_log_density(component.mean, component.variance)
         exact.append(density / temperature + component.entropy())
     return (torch.stack(exact) + evidence).log_softmax(0)
+
+
+class ComponentSteps(BayesianOptimizer):
+    """What optimizers of mixtures add to those of one Gaussian, which they work on by turns.
+
+    A subclass of this and of such an optimizer runs the inherited steps for each component: they
+    reach mean, precision and state through ``_mean``, ``_precision`` and ``_kept``. Between steps
+    the module holds the mean of the heaviest component.
+    """
+
+    posterior: MixtureGaussian
+
+    def _build_components(
+        self, module: nn.Module, count: int, precision: Tensor, state: Iterable[str]
+    ) -> None:
+        """Create the posterior, and vectors of state ``num_components x num_weights``."""
+        means = starting_means(module, self.flat.values, self.prior, self.generator, count)
+        log_weights = means.new_full((count,), -math.log(count))
+        self.posterior = MixtureGaussian(means, precision.repeat(count, 1), log_weights)
+        for name in state:
+            self._vectors[name] = torch.zeros_like(means)
+        self._vectors["evidence"] = means.new_zeros(count)
+        # The component that the inherited steps work on, and log r_k at its draws of this step.
+        self._current = 0
+        self._log_responsibilities: list[Tensor] = []
+
+    @property
+    def _mean(self) -> Tensor:
+        return self.posterior.means[self._current]
+
+    @property
+    def _precision(self) -> Tensor:
+        return self.posterior.precisions[self._current]
+
+    def _kept(self, name: str) -> Tensor:
+        return self._vectors[name][self._current]
+
+    @property
+    def resting_weights(self) -> Tensor:
+        """Mean of the heaviest component, ``num_weights``."""
+        return self.posterior.means[self.posterior.heaviest]
+
+    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Return Adam's moments of the heaviest component."""
+        self._current = self.posterior.heaviest
+        return self._kept("momentum"), self._kept("second_moment")
+
+    def _evaluate_with_overlap(self, closure: Closure) -> Tensor:
+        r"""Evaluate the loss at the weights in place, and add the overlap to its gradient.
+
+        The target times :math:`r_k` is what the component has to fit.
+        """
+        overlap, gradient = self.posterior.overlap(self._current, self.flat.values)
+        self._log_responsibilities.append(overlap)
+        loss = self._evaluate(closure)
+        self.flat.gradient.sub_(gradient, alpha=1.0 / self.likelihood_weight)
+        return loss
+
+    def _weigh(self, losses: Tensor, log_responsibilities: Tensor, step: int) -> None:
+        """Set the components' weights from the losses and overlaps of their draws."""
+        evidence = self._vectors["evidence"]
+        average_evidence_(evidence, losses, log_responsibilities, self.likelihood_weight, step)
+        self.posterior.log_weights.copy_(
+            component_log_weights(self.posterior, self.prior, evidence, self.temperature)
+        )
+
+    def _adopt(self) -> None:
+        """Take weights that somebody put into the module as the heaviest component's mean."""
+        self._follow()
+        self.resting_weights.copy_(self.flat.values)

@@ -38,6 +38,7 @@ from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.probe import ProbingOptimizer, probe_length
 
 METRICS = ("variance", "adam")
 
@@ -104,17 +105,10 @@ class NaturalELBOVI(PosteriorMethod):
         """Two for antithetic pairs, else one."""
         return 2 if self.antithetic else 1
 
-    def probe_steps_within(self, total_steps: int | None) -> int:
-        """How many steps the probe takes; each calls its closure twice."""
-        if total_steps is None:
-            return self.probe_steps
-        after = total_steps - self.warm_start_steps(total_steps)
-        return min(self.probe_steps, max(1, after // 10))
-
     def evaluations(self, steps: int) -> int:
         """One a step of the warm start, two of the probe, then :attr:`evaluations_per_step`."""
         warm = self.warm_start_steps(steps)
-        probe = min(steps - warm, self.probe_steps_within(steps))
+        probe = min(steps - warm, probe_length(self.probe_steps, warm, steps))
         return warm + 2 * probe + (steps - warm - probe) * self.evaluations_per_step
 
     @property
@@ -123,7 +117,7 @@ class NaturalELBOVI(PosteriorMethod):
         return NaturalELBOOptimizer
 
 
-class NaturalELBOOptimizer(AdamMeanOptimizer):
+class NaturalELBOOptimizer(ProbingOptimizer, AdamMeanOptimizer):
     """Natural-gradient steps on mean and precision.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments.
@@ -142,23 +136,13 @@ class NaturalELBOOptimizer(AdamMeanOptimizer):
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
         values = self.flat.values
-        self.phase_ends["probe"] = self.phase_ends["warm_start"] + method.probe_steps_within(
-            self.total_steps
-        )
-        self._fixed = self.deterministic()
-        self.posterior = MeanFieldGaussian(values.clone(), torch.ones_like(values))
-        self.posterior.precision.copy_(self._write_probe_spread(values).pow_(-2))
+        self._plan_probe(method.probe_steps, method.probe_scale)
+        self.posterior = MeanFieldGaussian(values.clone(), self._probe_precision())
         self._rest()
 
     @property
-    def ready(self) -> bool:
-        """Whether warm start and probe are over."""
-        return not self.probing
-
-    @property
-    def probing(self) -> bool:
-        """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
-        return self.steps < self.phase_ends["probe"]
+    def _precision(self) -> Tensor:
+        return self.posterior.precision
 
     def curvature_rate(self) -> float:
         r"""Return :math:`\rho` now."""
@@ -212,29 +196,6 @@ class NaturalELBOOptimizer(AdamMeanOptimizer):
         else:
             self._move_mean_naturally()
         return loss
-
-    def _write_probe_spread(self, out: Tensor) -> Tensor:
-        self.prior.multiply_by_scale_(out.fill_(self.method.probe_scale))
-        self._fill_fixed(out, 0.0)
-        return out
-
-    def _fill_fixed(self, vector: Tensor, value: float) -> None:
-        if any(self._fixed):
-            for view, fixed in zip(self.flat.views(vector), self._fixed, strict=True):
-                if fixed:
-                    view.fill_(value)
-
-    def _measure_curvature(self, curvature: Tensor) -> None:
-        """Take one more curvature into the root mean square that the precision starts from."""
-        k, precision = self.steps - self.phase_ends["warm_start"], self.posterior.precision
-        inverse_temperature = 1.0 / self.temperature
-        if k == 0:
-            precision.copy_(curvature.abs_())
-        else:
-            self.prior.add_precision_(precision, -inverse_temperature)
-            precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
-        self.prior.add_precision_(precision, inverse_temperature)
-        self._fill_fixed(precision, torch.inf)
 
     def _move_mean_naturally(self) -> None:
         """Take the natural step of the mean; weights without a spread move by Adam."""

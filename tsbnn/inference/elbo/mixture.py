@@ -6,13 +6,12 @@ the component's responsibility :math:`r_k`, whose gradient at the draws of k is 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.components import average_evidence_, component_log_weights, starting_means
+from tsbnn.inference.components import ComponentSteps
 from tsbnn.inference.elbo.mean_field import ELBOOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MixtureGaussian
@@ -21,48 +20,17 @@ if TYPE_CHECKING:
     from tsbnn.inference.elbo.method import ELBOVI
 
 
-class MixtureELBOOptimizer(ELBOOptimizer):
-    """A step of every component on each minibatch, then the weights by the ELBO.
-
-    Between steps the module holds the mean of the heaviest component.
-    """
+class MixtureELBOOptimizer(ComponentSteps, ELBOOptimizer):
+    """A step of every component on each minibatch, then the weights by the ELBO."""
 
     method: ELBOVI
     posterior: MixtureGaussian  # type: ignore[assignment]
 
     def _build(self, module: nn.Module) -> None:
-        count = self.method.num_components
-        means = starting_means(module, self.flat.values, self.prior, self.generator, count)
-        log_scale = self._vectors["log_scale"] = self._initial_log_scale().repeat(count, 1)
-        log_weights = means.new_full((count,), -math.log(count))
-        self.posterior = MixtureGaussian(means, log_scale.mul(-2.0).exp_(), log_weights)
-        for name in ("momentum", "second_moment", "scale_momentum", "scale_second_moment"):
-            self._vectors[name] = torch.zeros_like(means)
-        self._vectors["evidence"] = means.new_zeros(count)
-        # The component that the inherited steps work on, and log r_k at its draws of this step.
-        self._current = 0
-        self._log_responsibilities: list[Tensor] = []
-
-    @property
-    def _mean(self) -> Tensor:
-        return self.posterior.means[self._current]
-
-    @property
-    def _precision(self) -> Tensor:
-        return self.posterior.precisions[self._current]
-
-    def _kept(self, name: str) -> Tensor:
-        return self._vectors[name][self._current]
-
-    @property
-    def resting_weights(self) -> Tensor:
-        """Mean of the heaviest component, ``num_weights``."""
-        return self.posterior.means[self.posterior.heaviest]
-
-    def gradient_moments(self) -> tuple[Tensor, Tensor]:
-        """Return Adam's moments of the heaviest component."""
-        self._current = self.posterior.heaviest
-        return self._kept("momentum"), self._kept("second_moment")
+        count, log_scale = self.method.num_components, self._initial_log_scale()
+        state = ("momentum", "second_moment", "scale_momentum", "scale_second_moment")
+        self._build_components(module, count, log_scale.mul(-2.0).exp_(), state)
+        self._vectors["log_scale"] = log_scale.repeat(count, 1)
 
     def _step(self, closure: Closure) -> Tensor:
         # All evaluations come before the first update: one that fails leaves all as it was.
@@ -87,23 +55,9 @@ class MixtureELBOOptimizer(ELBOOptimizer):
                 self._update(scale_gradient)
         losses = torch.stack([loss for *_, loss in found])
         if not self.warming and self.method.component_weights == "elbo":
-            evidence = self._vectors["evidence"]
             step = self.steps - self.phase_ends["warm_start"]
-            average_evidence_(evidence, losses, torch.stack(overlaps), self.likelihood_weight, step)
-            self.posterior.log_weights.copy_(
-                component_log_weights(self.posterior, self.prior, evidence, self.temperature)
-            )
+            self._weigh(losses, torch.stack(overlaps), step)
         return (losses * self.posterior.component_weights.to(losses)).sum()
 
     def _evaluate_draw(self, closure: Closure) -> Tensor:
-        """Evaluate the loss at the weights in place, and the overlap with other components."""
-        overlap, gradient = self.posterior.overlap(self._current, self.flat.values)
-        self._log_responsibilities.append(overlap)
-        loss = self._evaluate(closure)
-        self.flat.gradient.sub_(gradient, alpha=1.0 / self.likelihood_weight)
-        return loss
-
-    def _adopt(self) -> None:
-        """Take weights that somebody put into the module as the heaviest component's mean."""
-        self._follow()
-        self.resting_weights.copy_(self.flat.values)
+        return self._evaluate_with_overlap(closure)

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1, adam_step_
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.probe import ProbingOptimizer
 from tsbnn.inference.score.proximal import precision_factors_, proximal_step
 
 if TYPE_CHECKING:
     from tsbnn.inference.score.method import ProximalScoreVI
 
 
-class ProximalScoreOptimizer(BayesianOptimizer):
+class ProximalScoreOptimizer(ProbingOptimizer):
     """Proximal steps on the precisions, Adam steps on the mean.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
@@ -44,11 +45,7 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         generator: torch.Generator | None,
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
-        warm_start, probe_steps = self.phase_ends["warm_start"], method.probe_steps
-        if self.total_steps is not None:
-            probe_steps = max(1, min(probe_steps, (self.total_steps - warm_start) // 10))
-        self.phase_ends["probe"] = warm_start + probe_steps
-        self._fixed = self.deterministic()
+        self._plan_probe(method.probe_steps, method.probe_scale)
         self.trust_region_hits: Tensor | None = None
         self._build(module)
         self.strength = torch.full_like(self._kept("noise"), method.initial_strength)
@@ -76,21 +73,6 @@ class ProximalScoreOptimizer(BayesianOptimizer):
     def _kept(self, name: str) -> Tensor:
         return self._vectors[name]
 
-    @property
-    def ready(self) -> bool:
-        """Whether warm start and probe are over."""
-        return not self.probing
-
-    @property
-    def probing(self) -> bool:
-        """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
-        return self.steps < self.phase_ends["probe"]
-
-    @property
-    def phase(self) -> str:
-        """Warm start, probe or posterior."""
-        return super().phase if self.warming or not self.probing else "probe"
-
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
         """Proximal strengths c, the curvature's noise (mean of (r - 1)^2), trust-region hits."""
         hits = self.trust_region_hits
@@ -113,25 +95,11 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         self._update(noise, half_difference)
         return loss
 
-    def _probe_precision(self) -> Tensor:
-        """Return the precisions of the probe's draws, ``num_weights``."""
-        spread = torch.full_like(self.flat.values, self.method.probe_scale)
-        self.prior.multiply_by_scale_(spread)
-        return self._fix(spread.pow_(-2), torch.inf)
-
-    def _fix(self, vector: Tensor, value: float) -> Tensor:
-        """Fill the parts of deterministic parameters with ``value``; return the vector."""
-        for view, is_fixed in zip(self.flat.views(vector), self._fixed, strict=True):
-            if is_fixed:
-                view.fill_(value)
-        return vector
-
     def _write_spread(self, out: Tensor) -> Tensor:
         """Write the standard deviations of the draws into ``out`` (``num_weights``)."""
         if not self.probing:
             return torch.rsqrt(self._precision, out=out)
-        self.prior.multiply_by_scale_(out.fill_(self.method.probe_scale))
-        return self._fix(out, 0.0)
+        return self._write_probe_spread(out)
 
     def _draw(self) -> Tensor:
         """Write a draw's offset from the mean into the weights; return its standard normals."""
@@ -174,22 +142,6 @@ class ProximalScoreOptimizer(BayesianOptimizer):
         else:
             self._update_shape(noise, half_difference)
         self._update_mean(scratch=half_difference)
-
-    def _measure_curvature(self, curvature: Tensor) -> None:
-        r"""Take one more curvature into the root mean square that the precision starts from.
-
-        .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
-                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
-        """
-        k, precision = self.steps - self.phase_ends["warm_start"], self._precision
-        inverse_temperature = 1.0 / self.temperature
-        if k == 0:
-            precision.copy_(curvature.abs_())
-        else:
-            self.prior.add_precision_(precision, -inverse_temperature)
-            precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
-        self.prior.add_precision_(precision, inverse_temperature)
-        self._fix(precision, torch.inf)
 
     def _strengths(self) -> Tensor:
         """Proximal strengths c of the next step, one for each parameter tensor."""

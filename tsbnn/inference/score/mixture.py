@@ -9,13 +9,12 @@ points of the mixture's ELBO.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.components import average_evidence_, component_log_weights, starting_means
+from tsbnn.inference.components import ComponentSteps
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MixtureGaussian
 from tsbnn.inference.score.mean_field import ProximalScoreOptimizer
@@ -24,50 +23,22 @@ if TYPE_CHECKING:
     from tsbnn.inference.score.method import ProximalScoreVI
 
 
-class MixtureScoreOptimizer(ProximalScoreOptimizer):
-    """A proximal step of every component on each minibatch, then the weights by the ELBO.
-
-    Between steps the module holds the mean of the heaviest component.
-    """
+class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
+    """A proximal step of every component on each minibatch, then the weights by the ELBO."""
 
     method: ProximalScoreVI
     posterior: MixtureGaussian  # type: ignore[assignment]
 
     def _build(self, module: nn.Module) -> None:
         count = self.method.num_components
-        means = starting_means(module, self.flat.values, self.prior, self.generator, count)
-        precisions = self._probe_precision().repeat(count, 1)
-        log_weights = means.new_full((count,), -math.log(count))
-        self.posterior = MixtureGaussian(means, precisions, log_weights)
-        self._vectors["momentum"] = torch.zeros_like(means)
-        self._vectors["second_moment"] = torch.zeros_like(means)
-        self._vectors["noise"] = means.new_ones(count, len(self.flat.slots))
-        self._vectors["evidence"] = means.new_zeros(count)
-        # The component that the inherited steps work on, and log r_k at its draws of this step.
-        self._current = 0
-        self._log_responsibilities: list[Tensor] = []
-
-    @property
-    def _mean(self) -> Tensor:
-        return self.posterior.means[self._current]
-
-    @property
-    def _precision(self) -> Tensor:
-        return self.posterior.precisions[self._current]
-
-    def _kept(self, name: str) -> Tensor:
-        return self._vectors[name][self._current]
-
-    @property
-    def resting_weights(self) -> Tensor:
-        """Mean of the heaviest component, ``num_weights``."""
-        return self.posterior.means[self.posterior.heaviest]
+        state = ("momentum", "second_moment")
+        self._build_components(module, count, self._probe_precision(), state)
+        self._vectors["noise"] = self.flat.values.new_ones(count, len(self.flat.slots))
 
     def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
-        """Return Adam's moments of the heaviest component."""
-        self._current = self.posterior.heaviest
+        """Return Adam's moments of the heaviest component where means move by them."""
         moves = self.method.metric == "adam" or self.probing
-        return (self._kept("momentum"), self._kept("second_moment")) if moves else None
+        return super().gradient_moments() if moves else None
 
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
         """Those of the heaviest component."""
@@ -92,7 +63,7 @@ class MixtureScoreOptimizer(ProximalScoreOptimizer):
             self._update(noise, half_difference)
         losses = torch.stack([loss for *_, loss in pairs])
         if not self.probing and self.method.component_weights == "elbo":
-            self._weigh(losses, torch.stack(overlaps))
+            self._weigh(losses, torch.stack(overlaps), self.steps - self.phase_ends["probe"])
         return (losses * self.posterior.component_weights.to(losses)).sum()
 
     def _warm_step(self, closure: Closure, components: range) -> Tensor:
@@ -107,25 +78,7 @@ class MixtureScoreOptimizer(ProximalScoreOptimizer):
         return torch.stack(losses).mean()
 
     def _evaluate_draw(self, closure: Closure) -> Tensor:
-        """Evaluate the loss at the weights in place, and the overlap with other components."""
-        if self.probing:
-            self._log_responsibilities.append(self.flat.values.new_zeros(()))
-            return self._evaluate(closure)
-        overlap, gradient = self.posterior.overlap(self._current, self.flat.values)
-        self._log_responsibilities.append(overlap)
-        loss = self._evaluate(closure)
-        self.flat.gradient.sub_(gradient, alpha=1.0 / self.likelihood_weight)
-        return loss
-
-    def _weigh(self, losses: Tensor, overlaps: Tensor) -> None:
-        evidence = self._vectors["evidence"]
-        step = self.steps - self.phase_ends["probe"]
-        average_evidence_(evidence, losses, overlaps, self.likelihood_weight, step)
-        self.posterior.log_weights.copy_(
-            component_log_weights(self.posterior, self.prior, evidence, self.temperature)
-        )
-
-    def _adopt(self) -> None:
-        """Take weights that somebody put into the module as the heaviest component's mean."""
-        self._follow()
-        self.resting_weights.copy_(self.flat.values)
+        if not self.probing:
+            return self._evaluate_with_overlap(closure)
+        self._log_responsibilities.append(self.flat.values.new_zeros(()))
+        return self._evaluate(closure)

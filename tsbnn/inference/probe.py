@@ -1,0 +1,88 @@
+"""The probe: some steps that measure the curvature before precisions follow it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tsbnn.inference.optimizer import BayesianOptimizer
+
+
+def probe_length(probe_steps: int, warm_start: int, total_steps: int | None) -> int:
+    """Return how many steps the probe takes: at most a tenth of those after the warm start."""
+    if total_steps is None:
+        return probe_steps
+    return max(1, min(probe_steps, (total_steps - warm_start) // 10))
+
+
+class ProbingOptimizer(BayesianOptimizer):
+    """An optimizer whose precisions start from a measurement of the curvature.
+
+    After the warm start, draws have a small fixed spread until ``phase_ends["probe"]``.
+    """
+
+    @property
+    def _precision(self) -> Tensor:
+        """The precisions that are measured, ``num_weights``."""
+        raise NotImplementedError
+
+    def _plan_probe(self, probe_steps: int, probe_scale: float) -> None:
+        """Set when the probe ends, and its spread in prior standard deviations."""
+        warm_start = self.phase_ends["warm_start"]
+        length = probe_length(probe_steps, warm_start, self.total_steps)
+        self.phase_ends["probe"] = warm_start + length
+        self._probe_scale = probe_scale
+        self._fixed = self.deterministic()
+
+    @property
+    def ready(self) -> bool:
+        """Whether warm start and probe are over."""
+        return not self.probing
+
+    @property
+    def probing(self) -> bool:
+        """Whether the curvature is not yet known, and draws have the probe's fixed spread."""
+        return self.steps < self.phase_ends["probe"]
+
+    @property
+    def phase(self) -> str:
+        """Warm start, probe or posterior."""
+        return super().phase if self.warming or not self.probing else "probe"
+
+    def _probe_precision(self) -> Tensor:
+        """Return the precisions of the probe's draws, ``num_weights``."""
+        spread = self._write_probe_spread(torch.empty_like(self.flat.values))
+        return spread.pow_(-2)
+
+    def _write_probe_spread(self, out: Tensor) -> Tensor:
+        """Write the standard deviations of the probe's draws into ``out`` (``num_weights``)."""
+        self.prior.multiply_by_scale_(out.fill_(self._probe_scale))
+        return self._fix(out, 0.0)
+
+    def _fix(self, vector: Tensor, value: float) -> Tensor:
+        """Fill the parts of deterministic parameters with ``value``; return the vector."""
+        for view, is_fixed in zip(self.flat.views(vector), self._fixed, strict=True):
+            if is_fixed:
+                view.fill_(value)
+        return vector
+
+    def _measure_curvature(self, curvature: Tensor) -> None:
+        r"""Take one more curvature into the root mean square that the precision starts from.
+
+        .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
+                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
+
+        Parameters
+        ----------
+        curvature
+            :math:`\hat h` of the likelihood, ``num_weights``; overwritten.
+        """
+        k, precision = self.steps - self.phase_ends["warm_start"], self._precision
+        inverse_temperature = 1.0 / self.temperature
+        if k == 0:
+            precision.copy_(curvature.abs_())
+        else:
+            self.prior.add_precision_(precision, -inverse_temperature)
+            precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
+        self.prior.add_precision_(precision, inverse_temperature)
+        self._fix(precision, torch.inf)
