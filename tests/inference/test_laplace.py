@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.inference.gaussian_targets import minibatches
+from tests.inference.other_targets import logistic_data
 from tests.inference.scenarios import (
     Target,
     Weights,
@@ -76,7 +77,7 @@ def test_sds_of_a_logistic_regression_are_the_curvature_at_the_mode() -> None:
     target = logistic_regression(0)
     method = Laplace(prior=PRIOR, last_pass=1_500, learning_rate=3e-2)
     posterior = infer(target, method, 1_000).posterior
-    features, labels = target.features.double(), target.labels.double()
+    features, labels = (values.double() for values in logistic_data(0))
     probability = (features @ posterior.mean.double()).sigmoid()
     empirical = (features.T * (probability - labels).square()) @ features
     expected = (features.T * probability * (1 - probability)) @ features

@@ -28,23 +28,37 @@ class AdamMeanOptimizer(BayesianOptimizer):
         self._vector("momentum")
         self._vector("second_moment")
 
+    # What the steps work on. Subclasses with several means choose one of them by turns.
+
+    @property
+    def _mean(self) -> Tensor:
+        return self.posterior.mean
+
+    def _kept(self, name: str) -> Tensor:
+        return self._vectors[name]
+
     def _warm_step(self, closure: Closure, rate: float) -> Tensor:
         """Take one step of the warm start: the mean alone, one evaluation, as MAP does."""
         loss = self._evaluate(closure)
-        self.prior.add_gradient_(
-            self.flat.gradient, self.posterior.mean, 1.0 / self.num_observations
-        )
-        self._move_mean(rate)
+        self._descend(rate)
         return loss
 
-    def _move_mean(self, rate: float) -> None:
-        """Move the mean along the flat gradient (prior included); overwrites the weights."""
+    def _descend(self, rate: float, scratch: Tensor | None = None) -> None:
+        """Move the mean along the flat gradient, after adding the prior's."""
+        self.prior.add_gradient_(self.flat.gradient, self._mean, 1.0 / self.num_observations)
+        self._move_mean(rate, scratch)
+
+    def _move_mean(self, rate: float, scratch: Tensor | None = None) -> None:
+        """Move the mean along the flat gradient, prior included.
+
+        Overwrites ``scratch`` (``num_weights``), by default the weights.
+        """
         adam_step_(
-            self.posterior.mean,
+            self._mean,
             self.flat.gradient,
-            self._vectors["momentum"],
-            self._vectors["second_moment"],
+            self._kept("momentum"),
+            self._kept("second_moment"),
             step=self.steps,
             learning_rate=rate,
-            scratch=self.flat.values,
+            scratch=self.flat.values if scratch is None else scratch,
         )

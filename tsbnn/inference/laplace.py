@@ -33,9 +33,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import FullGaussian, MeanFieldGaussian
 
 MOST_FULL = 2000
@@ -86,7 +86,7 @@ class Laplace(PosteriorMethod):
         return LaplaceOptimizer
 
 
-class LaplaceOptimizer(BayesianOptimizer):
+class LaplaceOptimizer(AdamMeanOptimizer):
     """Adam on the negative log posterior; the spread comes with :meth:`finalize`."""
 
     method: Laplace
@@ -117,8 +117,6 @@ class LaplaceOptimizer(BayesianOptimizer):
         else:
             self.posterior = MeanFieldGaussian(values.clone(), torch.full_like(values, torch.inf))
         self._fixed = fixed
-        self._vector("momentum")
-        self._vector("second_moment")
 
     @property
     def ready(self) -> bool:
@@ -127,23 +125,11 @@ class LaplaceOptimizer(BayesianOptimizer):
 
     @property
     def phase(self) -> str:
-        """What the next step does, in words."""
-        return "training"
+        """What the next step does, in words; after the last pass, that there is a posterior."""
+        return "posterior" if self.ready else "training"
 
     def _step(self, closure: Closure) -> Tensor:
-        loss = self._evaluate(closure)
-        gradient, mean = self.flat.gradient, self.posterior.mean
-        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
-        adam_step_(
-            mean,
-            gradient,
-            self._vectors["momentum"],
-            self._vectors["second_moment"],
-            step=self.steps,
-            learning_rate=self.learning_rate(),
-            scratch=self.flat.values,
-        )
-        return loss
+        return self._warm_step(closure, self.learning_rate())
 
     def finalize(
         self,

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.method import InferenceMethod
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import PointMass
 
 
@@ -32,7 +32,7 @@ class MAP(InferenceMethod):
         return MAPOptimizer
 
 
-class MAPOptimizer(BayesianOptimizer):
+class MAPOptimizer(AdamMeanOptimizer):
     """Adam on the negative log posterior per observation."""
 
     def __init__(
@@ -45,20 +45,6 @@ class MAPOptimizer(BayesianOptimizer):
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
         self.posterior = PointMass(self.flat.values.clone())
-        self._vector("momentum")
-        self._vector("second_moment")
 
     def _step(self, closure: Closure) -> Tensor:
-        loss = self._evaluate(closure)
-        gradient, mean = self.flat.gradient, self.posterior.mean
-        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
-        adam_step_(
-            mean,
-            gradient,
-            self._vectors["momentum"],
-            self._vectors["second_moment"],
-            step=self.steps,
-            learning_rate=self.learning_rate(),
-            scratch=self.flat.values,
-        )
-        return loss
+        return self._warm_step(closure, self.learning_rate())

@@ -26,11 +26,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.flat import Slot
 from tsbnn.inference.method import InferenceMethod, require
 from tsbnn.inference.modules import disable_dropout
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import DropoutPosterior
 from tsbnn.inference.posteriors.dropout import multiply_by_masks_
 from tsbnn.inference.priors import match_names
@@ -82,7 +82,7 @@ class MCDropout(InferenceMethod):
         return MCDropoutOptimizer
 
 
-class MCDropoutOptimizer(BayesianOptimizer):
+class MCDropoutOptimizer(AdamMeanOptimizer):
     """Adam on the weights, its gradients taken at masked weights."""
 
     method: MCDropout
@@ -103,8 +103,6 @@ class MCDropoutOptimizer(BayesianOptimizer):
         layout = torch.tensor(self._layout, device=values.device)
         rate = torch.full_like(values[0], method.rate)
         self.posterior = DropoutPosterior(values.clone(), rate, layout)
-        self._vector("momentum")
-        self._vector("second_moment")
 
     def _step(self, closure: Closure) -> Tensor:
         weights, gradient, mean = self.flat.values, self.flat.gradient, self.posterior.mean
@@ -114,16 +112,7 @@ class MCDropoutOptimizer(BayesianOptimizer):
         loss = self._evaluate(closure)
         # The chain rule from the masked weights to W.
         multiply_by_masks_(gradient[None], masks, self._layout)
-        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
-        adam_step_(
-            mean,
-            gradient,
-            self._vectors["momentum"],
-            self._vectors["second_moment"],
-            step=self.steps,
-            learning_rate=self.learning_rate(),
-            scratch=weights,
-        )
+        self._descend(self.learning_rate())
         return loss
 
 

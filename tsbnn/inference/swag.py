@@ -24,10 +24,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.method import InferenceMethod, decay, is_count, is_positive, require
 from tsbnn.inference.modules import refuse_batch_statistics
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import LowRankGaussian
 
 
@@ -78,7 +78,7 @@ class SWAG(InferenceMethod):
         return SWAGOptimizer
 
 
-class SWAGOptimizer(BayesianOptimizer):
+class SWAGOptimizer(AdamMeanOptimizer):
     """Adam on an iterate, and the running moments of what is collected of its path.
 
     Attributes
@@ -109,10 +109,12 @@ class SWAGOptimizer(BayesianOptimizer):
             torch.zeros_like(values),
             values.new_zeros(len(values), method.rank),
         )
-        for name in ("iterate", "momentum", "second_moment"):
-            self._vector(name)
-        self._vectors["iterate"].copy_(values)
+        self._vector("iterate").copy_(values)
         self.collected = 0
+
+    @property
+    def _mean(self) -> Tensor:
+        return self._vectors["iterate"]
 
     @property
     def collecting(self) -> bool:
@@ -156,19 +158,9 @@ class SWAGOptimizer(BayesianOptimizer):
         self.collected = state_dict["counters"]["collected"]
 
     def _step(self, closure: Closure) -> Tensor:
-        iterate, gradient = self._vectors["iterate"], self.flat.gradient
+        iterate = self._mean
         self.flat.values.copy_(iterate)
-        loss = self._evaluate(closure)
-        self.prior.add_gradient_(gradient, iterate, 1.0 / self.num_observations)
-        adam_step_(
-            iterate,
-            gradient,
-            self._vectors["momentum"],
-            self._vectors["second_moment"],
-            step=self.steps,
-            learning_rate=self.learning_rate(),
-            scratch=self.flat.values,
-        )
+        loss = self._warm_step(closure, self.learning_rate())
         if not self.collecting:
             self.posterior.mean.copy_(iterate)
         elif (self.steps + 1 - self.phase_ends["training"]) % self._every == 0:

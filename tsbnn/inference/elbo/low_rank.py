@@ -42,7 +42,7 @@ class LowRankELBOOptimizer(ELBOOptimizer):
         self._vectors["relative_factor"] = relative
         scale = log_scale.exp()
         self.posterior = LowRankGaussian(values.clone(), scale, relative * scale.unsqueeze(-1))
-        for name in ("momentum", "second_moment", "scale_momentum", "scale_second_moment"):
+        for name in ("scale_momentum", "scale_second_moment"):
             self._vector(name)
         for name in ("factor_momentum", "factor_second_moment"):
             self._vectors[name] = torch.zeros_like(relative)
@@ -86,7 +86,7 @@ class LowRankELBOOptimizer(ELBOOptimizer):
         prior_part = torch.zeros_like(scale)
         self.prior.add_precision_(prior_part, 1.0 / self.num_observations, times=scale.square())
         factor_gradient.addcmul_(relative, prior_part.unsqueeze(-1))
-        self._update_mean()
+        self._descend(self.learning_rate())
         log_scale = self._kept("log_scale")
         self._move(log_scale, scale_gradient, "scale_")
         self._move(relative, factor_gradient, "factor_")

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import adam_step_
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
 
 if TYPE_CHECKING:
     from tsbnn.inference.elbo.method import ELBOVI
 
 
-class ELBOOptimizer(BayesianOptimizer):
+class ELBOOptimizer(AdamMeanOptimizer):
     """Adam on means and log standard deviations; the posterior stores precisions."""
 
     method: ELBOVI
@@ -37,7 +38,7 @@ class ELBOOptimizer(BayesianOptimizer):
         """Create the posterior and the vectors of state."""
         log_scale = self._vectors["log_scale"] = self._initial_log_scale()
         self.posterior = MeanFieldGaussian(self.flat.values.clone(), log_scale.mul(-2.0).exp_())
-        for name in ("momentum", "second_moment", "scale_momentum", "scale_second_moment"):
+        for name in ("scale_momentum", "scale_second_moment"):
             self._vector(name)
 
     def _initial_log_scale(self) -> Tensor:
@@ -50,24 +51,13 @@ class ELBOOptimizer(BayesianOptimizer):
                 view.fill_(-torch.inf)
         return log_scale
 
-    # What the steps below work on: parts of the posterior and of the state.
-
-    @property
-    def _mean(self) -> Tensor:
-        return self.posterior.mean
-
     @property
     def _precision(self) -> Tensor:
         return self.posterior.precision
 
-    def _kept(self, name: str) -> Tensor:
-        return self._vectors[name]
-
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
-            loss = self._evaluate(closure)
-            self._update_mean()
-            return loss
+            return self._warm_step(closure, self.learning_rate())
         scale_gradient, loss = self._draw_and_evaluate(closure)
         self._update(scale_gradient)
         return loss
@@ -111,27 +101,20 @@ class ELBOOptimizer(BayesianOptimizer):
             scale_gradient.sub_(1.0 / self.likelihood_weight)
         variance = torch.mul(log_scale, 2.0, out=self.flat.values).exp_()
         self.prior.add_precision_(scale_gradient, 1.0 / self.num_observations, times=variance)
-        self._update_mean()
+        self._descend(self.learning_rate())
         self._move(log_scale, scale_gradient, "scale_")
         torch.mul(log_scale, -2.0, out=self._precision).exp_()
 
-    def _update_mean(self) -> None:
-        self.prior.add_gradient_(self.flat.gradient, self._mean, 1.0 / self.num_observations)
-        self._move(self._mean, self.flat.gradient)
-
-    def _move(self, vector: Tensor, gradient: Tensor, prefix: str = "") -> None:
-        """Take one Adam step: of the mean, or with a prefix of a part of the shape."""
-        step, rate = self.steps, self.learning_rate()
-        if prefix:
-            step -= self.phase_ends["warm_start"]
-            rate *= self.method.scale_learning_rate / self.method.learning_rate
+    def _move(self, vector: Tensor, gradient: Tensor, prefix: str) -> None:
+        """Take one Adam step of a part of the shape, whose state has the prefix."""
         same_size = vector.shape == self.flat.values.shape
         adam_step_(
             vector,
             gradient,
             self._kept(f"{prefix}momentum"),
             self._kept(f"{prefix}second_moment"),
-            step=step,
-            learning_rate=rate,
+            step=self.steps - self.phase_ends["warm_start"],
+            learning_rate=self.learning_rate()
+            * (self.method.scale_learning_rate / self.method.learning_rate),
             scratch=self.flat.values if same_size else torch.empty_like(vector),
         )

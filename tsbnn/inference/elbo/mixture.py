@@ -50,7 +50,7 @@ class MixtureELBOOptimizer(ComponentSteps, ELBOOptimizer):
         for self._current, (gradient, scale_gradient, _) in zip(components, found, strict=True):
             self.flat.gradient.copy_(gradient)
             if scale_gradient is None:
-                self._update_mean()
+                self._descend(self.learning_rate())
             else:
                 self._update(scale_gradient)
         losses = torch.stack([loss for *_, loss in found])

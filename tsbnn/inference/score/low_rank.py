@@ -46,8 +46,6 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
         precision = self._probe_precision()
         factor = values.new_zeros(len(values), self.method.rank)
         self.posterior = LowRankGaussian(values.clone(), precision.rsqrt(), factor)
-        for name in ("momentum", "second_moment"):
-            self._vector(name)
         # Holds precisions while the probe measures them.
         self._vectors["precision"] = precision
         self._vectors["noise"] = values.new_ones(len(self.flat.slots))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.adam import BETA1, adam_step_
+from tsbnn.inference.adam import BETA1
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
 from tsbnn.inference.probe import ProbingOptimizer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tsbnn.inference.score.method import ProximalScoreVI
 
 
-class ProximalScoreOptimizer(ProbingOptimizer):
+class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
     """Proximal steps on the precisions, Adam steps on the mean.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
@@ -55,23 +56,12 @@ class ProximalScoreOptimizer(ProbingOptimizer):
         """Create the posterior and the vectors of state."""
         values = self.flat.values
         self.posterior = MeanFieldGaussian(values.clone(), self._probe_precision())
-        self._vector("momentum")
-        self._vector("second_moment")
         # (r - 1)^2 averaged over each tensor and, exponentially, over steps.
         self._vectors["noise"] = values.new_ones(len(self.flat.slots))
-
-    # What the steps below work on: parts of the posterior and of the state.
-
-    @property
-    def _mean(self) -> Tensor:
-        return self.posterior.mean
 
     @property
     def _precision(self) -> Tensor:
         return self.posterior.precision
-
-    def _kept(self, name: str) -> Tensor:
-        return self._vectors[name]
 
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
         """Proximal strengths c, the curvature's noise (mean of (r - 1)^2), trust-region hits."""
@@ -198,20 +188,12 @@ class ProximalScoreOptimizer(ProbingOptimizer):
     def _update_mean(self, scratch: Tensor) -> None:
         """Move the mean along the averaged gradient; overwrites ``scratch`` and the weights."""
         mean, gradient = self._mean, self.flat.gradient
-        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
-        before = self.flat.values.copy_(mean)
-        momentum, rate = self._kept("momentum"), self.learning_rate()
+        before, rate = self.flat.values.copy_(mean), self.learning_rate()
         if self.method.metric == "adam" or self.probing:
-            adam_step_(
-                mean,
-                gradient,
-                momentum,
-                self._kept("second_moment"),
-                step=self.steps,
-                learning_rate=rate,
-                scratch=scratch,
-            )
+            self._descend(rate, scratch)
         else:
+            self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+            momentum = self._kept("momentum")
             momentum.lerp_(gradient, 1.0 - BETA1)
             rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
             mean.addcdiv_(momentum, self._precision, value=-rate)

@@ -49,7 +49,7 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
         # All evaluations come before the first update: one that fails leaves all as it was.
         components = range(self.posterior.num_components)
         if self.warming:
-            return self._warm_step(closure, components)
+            return self._warm_steps(closure, components)
         pairs, overlaps = [], []
         for self._current in components:
             self._log_responsibilities = []
@@ -66,7 +66,7 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
             self._weigh(losses, torch.stack(overlaps), self.steps - self.phase_ends["probe"])
         return (losses * self.posterior.component_weights.to(losses)).sum()
 
-    def _warm_step(self, closure: Closure, components: range) -> Tensor:
+    def _warm_steps(self, closure: Closure, components: range) -> Tensor:
         losses, gradients = [], []
         for self._current in components:
             self.flat.values.copy_(self._mean)
