@@ -175,27 +175,42 @@ def run() -> pd.DataFrame:
 
 def plot(results: pd.DataFrame, path: Path) -> None:
     """Draw the median sd ratio against the minibatch, a band over weights and seeds around it."""
-    with plt.rc_context({**plot_style.style(), "font.size": 13, "axes.labelsize": 13}):
+    sizes = {"font.size": 13, "axes.labelsize": 14, "axes.titlesize": 15, "legend.fontsize": 13}
+    ticks = {"xtick.labelsize": 13, "ytick.labelsize": 13}
+    with plt.rc_context({**plot_style.style(), **sizes, **ticks}):
         figure, axes = plt.subplots(figsize=(9.6, 5.4), layout="constrained")
         axes.axhline(1.0, color=plot_style.ink(), linewidth=1.0)
-        for place, name in enumerate(CONTENDERS):
+        # Even steps for doublings; all observations stand apart from the minibatches.
+        places = [*range(len(SIZES) - 1), len(SIZES) - 0.6]
+        for number, name in enumerate(CONTENDERS):
             cells = results[results.contender == name].groupby("batch_size")
-            sizes = list(cells.groups)
-            look = {**plot_style.curve(place), "markersize": 7, "linewidth": 2.4}
-            axes.plot(sizes, cells.sd_ratio_median.median(), label=name, **look)
-            low, high = cells.sd_ratio_min.min(), cells.sd_ratio_max.max()
-            axes.fill_between(sizes, low, high, color=look["color"], alpha=0.18, linewidth=0)
-        axes.set(xscale="log", yscale="log", xlim=(7, 13_000))
+            middle = cells.sd_ratio_median.median().reindex(SIZES)
+            low, high = (
+                cells.sd_ratio_min.min().reindex(SIZES),
+                cells.sd_ratio_max.max().reindex(SIZES),
+            )
+            look = {**plot_style.curve(number), "markersize": 8, "linewidth": 2.6}
+            axes.plot(places[:-1], middle[:-1], label=name, **look)
+            axes.fill_between(
+                places[:-1], low[:-1], high[:-1], color=look["color"], alpha=0.18, linewidth=0
+            )
+            ends = [
+                [float(middle.iloc[-1] - low.iloc[-1])],
+                [float(high.iloc[-1] - middle.iloc[-1])],
+            ]
+            beside = [places[-1] + 0.16 * (number - 1.5)]
+            axes.errorbar(beside, [middle.iloc[-1]], yerr=ends, **{**look, "linestyle": "none"})
+        axes.set(yscale="log", ylim=(0.012, 14))
         axes.set_xlabel("observations in a minibatch, of 10,000")
         axes.set_ylabel("posterior sd over the true one")
-        axes.set_title(
-            "Minibatch noise moves the spread of a posterior, unless draws and weighting are frozen"
-        )
-        axes.set_xticks(SIZES, [*map(str, SIZES[:-1]), "all"])
+        axes.set_title("Under minibatch noise, frozen-draw score VI keeps a posterior's spread")
+        axes.set_xticks(places, [*map(str, SIZES[:-1]), "all"])
         axes.minorticks_off()
-        ticks = (0.03, 0.1, 0.3, 1, 3)
-        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        ratios = (0.03, 0.1, 0.3, 1, 3, 10)
+        axes.set_yticks(ratios, [f"{ratio:g}" for ratio in ratios])
         axes.legend(loc="lower right")
+        note = "lines: medians; bands: all 20 weights, 5 seeds"
+        axes.text(0.99, 0.98, note, transform=axes.transAxes, ha="right", va="top")
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, dpi=200)
         plt.close(figure)
