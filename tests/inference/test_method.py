@@ -240,6 +240,9 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
     other = MAP().optimizer(built(), num_observations=7)
     with pytest.raises(ValueError, match="num_observations of the state must be 7 as here"):
         other.load_state_dict(state)
+    other = optimizer_of(ELBOVI(family="low_rank"), built()).state_dict()
+    with pytest.raises(ValueError, match="posterior of the state .of another family.. must be"):
+        optimizer_of(ELBOVI(), built()).load_state_dict(other)
     with pytest.raises(ValueError, match="shape of locations"):
         optimizer_of(MAP(), built("attention")).load_state_dict(state)
 
@@ -269,9 +272,7 @@ def test_bf16_autocast_trains(name: str) -> None:
 def test_weights_that_the_user_loads_become_the_resting_ones(name: str) -> None:
     module = built()
     # The noise of a chain goes with the square root of the step.
-    optimizer = optimizer_of(
-        method(name, learning_rate=1e-12, **ONE_RATE.get(name, {})), module
-    )
+    optimizer = optimizer_of(method(name, learning_rate=1e-12, **ONE_RATE.get(name, {})), module)
     train(optimizer, module, batches(2))
     module.load_state_dict({k: torch.full_like(v, 3.0) for k, v in module.state_dict().items()})
     train(optimizer, module, batches(1))

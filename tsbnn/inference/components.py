@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tsbnn.inference.initialise import fresh_weights
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import MixtureGaussian
-from tsbnn.inference.priors import ResolvedPrior
+from tsbnn.inference.resolved_prior import ResolvedPrior
 
 
 def starting_means(

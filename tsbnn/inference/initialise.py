@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.flat import slots
 from tsbnn.inference.posteriors import normal
-from tsbnn.inference.priors import ResolvedPrior
+from tsbnn.inference.resolved_prior import ResolvedPrior
 
 
 def fresh_weights(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tsbnn.inference.checkpoint import check, restore, snapshot
 from tsbnn.inference.diagnostics import Diagnostics
 from tsbnn.inference.flat import FlatWeights
 from tsbnn.inference.loss_average import LossAverage
@@ -81,6 +83,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.phase_ends: dict[str, int] = {}
         if isinstance(method, PosteriorMethod):
             self.phase_ends["warm_start"] = method.warm_start_steps(self.total_steps)
+        self._autocast: AbstractContextManager[Any] = nullcontext()
         # Lightning and LR schedulers look at param_groups alone; all state is in flat vectors.
         self._vectors: dict[str, Tensor] = {}
 
@@ -195,7 +198,11 @@ class BayesianOptimizer(torch.optim.Optimizer):
             )
         if self.flat.synchronise():
             self._adopt()
-        with torch.no_grad():
+        # The closure runs under the caller's autocast; arithmetic on the posterior does not.
+        kind = self.flat.values.device.type
+        enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+        self._autocast = torch.autocast(kind, dtype=dtype, enabled=enabled)
+        with torch.no_grad(), torch.autocast(kind, enabled=False):
             ready = self.ready
             loss = self._step(closure)
             if ready:
@@ -230,21 +237,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that an exact resume needs: vectors, counters and the noise source."""
-        generator = self.generator
-        return {
-            "method": self.method.to_dict(),
-            "posterior": {k: v.clone() for k, v in self.posterior.state_dict().items()},
-            "vectors": {name: vector.clone() for name, vector in self._vectors.items()},
-            "target": {"num_observations": self.num_observations, "temperature": self.temperature},
-            "counters": {"steps": self.steps, "evaluations": self.gradient_evaluations},
-            "phase_ends": dict(self.phase_ends),
-            "losses": self.losses.state_dict(),
-            "generator": None if generator is None else generator.get_state(),
-            "state": {},
-            "param_groups": [
-                {k: v for k, v in group.items() if k != "params"} for group in self.param_groups
-            ],
-        }
+        return snapshot(self)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned and put the mean into the module.
@@ -252,32 +245,13 @@ class BayesianOptimizer(torch.optim.Optimizer):
         Raises
         ------
         ValueError
-            If the state is of another method, another target (N or T), or another number of
-            weights. (To go on with new data, take the old posterior as the prior.)
+            If the state is of another method, another target (N or T), another family or another
+            number of weights. (To go on with new data, take the old posterior as the prior.)
         """
-        name = state_dict.get("method", {}).get("name")
-        require(name == self.method.name, "method of the state", name, repr(self.method.name))
-        for key, value in state_dict["target"].items():
-            own = getattr(self, key)
-            require(value == own, f"{key} of the state", value, f"{own} as here")
-        for key, value in state_dict["posterior"].items():
-            expected = self.posterior.state_dict()[key].shape
-            require(
-                value.shape == expected, f"shape of {key}", tuple(value.shape), f"{tuple(expected)}"
-            )
+        check(self, state_dict)
         self.flat.synchronise()
         self._follow()
-        self.posterior.load_state_dict(state_dict["posterior"])
-        for key, value in state_dict["vectors"].items():
-            self._vectors[key].copy_(value)
-        self.steps = state_dict["counters"]["steps"]
-        self.gradient_evaluations = state_dict["counters"]["evaluations"]
-        self.phase_ends = dict(state_dict["phase_ends"])
-        self.losses.load_state_dict(state_dict["losses"])
-        if self.generator is not None and state_dict["generator"] is not None:
-            self.generator.set_state(state_dict["generator"].cpu())
-        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
-            group.update(saved)
+        restore(self, state_dict)
         self._rest()
 
     def _vector(self, name: str, fill: float = 0.0) -> Tensor:
@@ -292,7 +266,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         """Call the closure at the weights in place; the gradient is then in the flat buffer."""
         # Inside an enclosing autocast the casts of earlier weights would be used again.
         torch.clear_autocast_cache()
-        with torch.enable_grad():
+        with torch.enable_grad(), self._autocast:
             loss = closure()
         self.gradient_evaluations += 1
         self.flat.collect_gradient()

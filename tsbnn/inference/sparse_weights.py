@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.flat import FlatWeights, Slot
 from tsbnn.inference.posteriors.sparse import index_dtype
-from tsbnn.inference.priors import ResolvedPrior
+from tsbnn.inference.resolved_prior import ResolvedPrior
 from tsbnn.inference.sparse_layers import ActiveWeights, SparseLinear, largest_inactive
 
 

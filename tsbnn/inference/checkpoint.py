@@ -1,0 +1,69 @@
+"""What an exact resume of inference needs, and the refusal of a state that does not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tsbnn.inference.method import require
+
+if TYPE_CHECKING:
+    from tsbnn.inference.optimizer import BayesianOptimizer
+
+
+def snapshot(optimizer: BayesianOptimizer) -> dict[str, Any]:
+    """Return posterior, vectors, counters and the noise source, as tensors and JSON terms."""
+    generator = optimizer.generator
+    return {
+        "method": optimizer.method.to_dict(),
+        "posterior": {k: v.clone() for k, v in optimizer.posterior.state_dict().items()},
+        "vectors": {name: vector.clone() for name, vector in optimizer._vectors.items()},
+        "target": {
+            "num_observations": optimizer.num_observations,
+            "temperature": optimizer.temperature,
+        },
+        "counters": {"steps": optimizer.steps, "evaluations": optimizer.gradient_evaluations},
+        "phase_ends": dict(optimizer.phase_ends),
+        "losses": optimizer.losses.state_dict(),
+        "generator": None if generator is None else generator.get_state(),
+        "state": {},
+        "param_groups": [
+            {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+        ],
+    }
+
+
+def check(optimizer: BayesianOptimizer, state: dict[str, Any]) -> None:
+    """Refuse a state of another method, target, family or number of weights.
+
+    Raises
+    ------
+    ValueError
+        Naming what differs.
+    """
+    name, own_name = state.get("method", {}).get("name"), optimizer.method.name
+    require(name == own_name, "method of the state", name, repr(own_name))
+    for key, value in state["target"].items():
+        own = getattr(optimizer, key)
+        require(value == own, f"{key} of the state", value, f"{own} as here")
+    kept = {"posterior": optimizer.posterior.state_dict(), "vectors": optimizer._vectors}
+    for part, tensors in kept.items():
+        found, wanted = sorted(state[part]), sorted(tensors)
+        require(found == wanted, f"{part} of the state (of another family?)", found, f"{wanted}")
+        for key, value in state[part].items():
+            shape, expected = tuple(value.shape), tuple(tensors[key].shape)
+            require(shape == expected, f"shape of {key}", shape, f"{expected}")
+
+
+def restore(optimizer: BayesianOptimizer, state: dict[str, Any]) -> None:
+    """Put a checked state into posterior, vectors, counters and the noise source."""
+    optimizer.posterior.load_state_dict(state["posterior"])
+    for key, value in state["vectors"].items():
+        optimizer._vectors[key].copy_(value)
+    optimizer.steps = state["counters"]["steps"]
+    optimizer.gradient_evaluations = state["counters"]["evaluations"]
+    optimizer.phase_ends = dict(state["phase_ends"])
+    optimizer.losses.load_state_dict(state["losses"])
+    if optimizer.generator is not None and state["generator"] is not None:
+        optimizer.generator.set_state(state["generator"].cpu())
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        group.update(saved)
