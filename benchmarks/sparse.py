@@ -2,9 +2,9 @@
 
 `python -m benchmarks.sparse memory` writes results/sparse_memory.csv: 20 steps of each method on a
 transformer of 10 million weights, the methods taking turns. State is what lives between two steps;
-passing bytes are what a step allocates beyond, activations among them. Times are of steps after the
-warm start, those with a swap (one in five here, one in ten by default) apart. Operations are counted as
-the kernels execute them (masked dense work is dense work); those in theory are a bound.
+passing bytes are what a step allocates beyond, activations among them. Times are of steps after
+the warm start, those with a swap (one in five here, one in ten by default) apart. Operations are
+counted as the kernels execute them (masked dense work is dense work); those in theory are a bound.
 
 `python -m benchmarks.sparse trials` writes results/sparse_trials.csv: the trials on validation
 windows of etth1 that the defaults were chosen by (one seed, 2,000 gradient evaluations).
@@ -104,14 +104,17 @@ def state_bytes(optimizer: BayesianOptimizer) -> int:
     return sum(storages.values())
 
 
-def figures(optimizer: BayesianOptimizer, module: nn.Module) -> dict[str, float]:
+def figures(optimizer: BayesianOptimizer, module: nn.Module) -> dict[str, float | None]:
     closure = closure_of(optimizer, module, 0)
     places = optimizer.flat.slots
     if isinstance(optimizer, SparseSubspaceOptimizer):
         report = optimizer.sparsity_report(closure)
-        assert report.executed_flops is not None
         kept, active = report.state_bytes, report.active
-        flops = (report.executed_flops, report.dense_flops, report.theoretical_flops)
+        flops: tuple[int | None, ...] = (
+            report.executed_flops,
+            report.dense_flops,
+            report.theoretical_flops,
+        )
     else:
         kept, active = state_bytes(optimizer), optimizer.flat.num_weights
         flops = counted(closure, places, [slot.size for slot in places])
