@@ -34,7 +34,10 @@ def backtest(
     ],
     models: Annotated[str, typer.Option(help="Networks, by comma: deepar.")] = "deepar",
     inference: Annotated[
-        str, typer.Option(help="Inference methods, by comma: score, elbo, map.")
+        str,
+        typer.Option(
+            help="Inference methods, by comma, e.g. score,elbo,ensemble,sghmc,laplace,map."
+        ),
     ] = "score,elbo,map",
     out: Annotated[
         Path, typer.Option(help="Folder for results, plots and report.", file_okay=False)

@@ -35,8 +35,8 @@ class BayesianEstimator(Estimator):
     estimator
         A GluonTS torch estimator with a distribution head.
     inference
-        An inference method, its name (``"score"``, ``"elbo"``, ``"map"``), or what its
-        ``to_dict`` gave.
+        An inference method, its name in :data:`tsbnn.inference.METHODS` (``"score"``, ``"elbo"``,
+        ``"ensemble"``, ``"sghmc"``, …), or what its ``to_dict`` gave.
     num_draws
         Weight draws of one prediction.
     num_samples
