@@ -66,7 +66,7 @@ def cases() -> list[Case]:
             ("score", 5_000, {}),
             ("elbo", 5_000, pairs),
             ("elbo_natural", 5_000, {}),
-            ("alpha, 0", 2_500, {**sites, "alpha": 0.0}),
+            ("alpha, 0", 2_500, {**sites, "alpha": 0.0, "learning_rate": 2e-2}),
             (
                 "ssvi, density 1",
                 10_000,
@@ -107,7 +107,7 @@ def cases() -> list[Case]:
             ("score", 5_000, {"learning_rate": 2e-2}),
             ("elbo", 5_000, {**pairs, "learning_rate": 2e-2}),
             ("elbo_natural", 5_000, {}),
-            ("alpha, 0", 2_500, {**sites, "alpha": 0.0}),
+            ("alpha, 0", 2_500, {**sites, "alpha": 0.0, "learning_rate": 2e-2}),
             (
                 "ssvi, density 1",
                 10_000,
