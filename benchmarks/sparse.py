@@ -40,8 +40,8 @@ from tsbnn.inference import (
     ProximalScoreVI,
     SparseSubspaceVI,
 )
-from tsbnn.inference.sparsity import counted
-from tsbnn.inference.ssvi import SparseSubspaceOptimizer
+from tsbnn.inference.sparse.sparsity import counted
+from tsbnn.inference.sparse.ssvi import SparseSubspaceOptimizer
 
 FIRST = SparseSubspaceVI(learning_rate=5e-3, swap_every=50, keep_norm=False)
 FAST = FIRST.replace(learning_rate=1e-2)

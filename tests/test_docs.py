@@ -13,8 +13,8 @@ from torch import nn
 
 import tsbnn.inference
 from tsbnn.inference import METHODS, InferenceMethod, PosteriorMethod
-from tsbnn.inference.chains import SGMCMC
-from tsbnn.inference.score_matching import ScoreMatchingMethod
+from tsbnn.inference.chains.base import SGMCMC
+from tsbnn.inference.matching.base import ScoreMatchingMethod
 from tsbnn.inference.variational import VariationalMethod
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from tsbnn.inference.alpha import AlphaDivergence
-from tsbnn.inference.bam import BatchAndMatch
-from tsbnn.inference.cyclical import CyclicalSGMCMC
+from tsbnn.inference.chains import PSGLD, SGHMC, SGLD, CyclicalSGMCMC
+from tsbnn.inference.chains.sghmc import SGHMC
+from tsbnn.inference.chains.sgld import PSGLD, SGLD
 from tsbnn.inference.diagnostics import Diagnostics, LayerDiagnostics, PosteriorWarning
 from tsbnn.inference.elbo import ELBOVI
 from tsbnn.inference.elbo_natural import NaturalELBOVI
 from tsbnn.inference.ensemble import Ensemble
 from tsbnn.inference.flat import count_weights, weights_at
-from tsbnn.inference.gsm import GaussianScoreMatching
 from tsbnn.inference.laplace import Laplace
 from tsbnn.inference.map import MAP
+from tsbnn.inference.matching import BatchAndMatch, GaussianScoreMatching
 from tsbnn.inference.mc_dropout import MCDropout
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
@@ -43,9 +44,7 @@ from tsbnn.inference.priors import (
     Prior,
 )
 from tsbnn.inference.score import ProximalScoreVI
-from tsbnn.inference.sghmc import SGHMC
-from tsbnn.inference.sgld import PSGLD, SGLD
-from tsbnn.inference.ssvi import SparseSubspaceVI
+from tsbnn.inference.sparse.ssvi import SparseSubspaceVI
 from tsbnn.inference.swag import SWAG
 
 __all__ = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.inference.scenarios import gather
-from tests.inference.sparse_modules import KERNELS, MODULES, built, closures, optimizer_of
+from tests.inference.sparse.modules import KERNELS, MODULES, built, closures, optimizer_of
 from tsbnn.inference import IsotropicPrior, SparseSubspaceVI
 
 

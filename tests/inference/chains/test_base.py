@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.inference.chain_targets import STANDARD
+from tests.inference.chains.targets import STANDARD
 from tests.inference.scenarios import Weights
 from tsbnn.inference import SGHMC, SGLD
-from tsbnn.inference.chains import SGMCMC, ChainOptimizer
+from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
 
 N = 100
 

@@ -24,8 +24,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tsbnn.inference.matching.base import ScoreMatchingMethod, ScoreMatchingOptimizer
 from tsbnn.inference.method import require
-from tsbnn.inference.score_matching import ScoreMatchingMethod, ScoreMatchingOptimizer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry
 from tsbnn.inference.flat import Slot
 
 if TYPE_CHECKING:
-    from tsbnn.inference.sparse_weights import SparseWeights
+    from tsbnn.inference.sparse.weights import SparseWeights
 
 aten = torch.ops.aten
 LAYOUTS = ("erdos_renyi", "uniform")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.inference.memory import LiveStorages
 from tests.inference.scenarios import gather
-from tests.inference.sparse_modules import KERNELS, MODULES, built, closures, optimizer_of
+from tests.inference.sparse.modules import KERNELS, MODULES, built, closures, optimizer_of
 from tsbnn.inference import CentredPrior, SparseSubspaceVI, weights_at
 
 

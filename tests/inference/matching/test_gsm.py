@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
+from tests.inference.matching.test_bam import batch
 from tests.inference.scenarios import Weights, correlated_gaussian, infer
-from tests.inference.test_bam import batch
 from tsbnn.inference import GaussianScoreMatching, IsotropicPrior, method
-from tsbnn.inference.gsm import match_scores
+from tsbnn.inference.matching.gsm import match_scores
 
 EXACT = GaussianScoreMatching(prior=IsotropicPrior(1.0), warm_start=0.0)
 

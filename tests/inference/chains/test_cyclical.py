@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.inference.chain_targets import (
+from tests.inference.chains.targets import (
     STANDARD,
     correlated_precision,
     covariance_error,

@@ -21,9 +21,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tsbnn.inference.chains import SGMCMC
+from tsbnn.inference.chains.base import SGMCMC
+from tsbnn.inference.chains.sghmc import MomentumChainOptimizer, check_friction
 from tsbnn.inference.method import is_count, is_positive, require
-from tsbnn.inference.sghmc import MomentumChainOptimizer, check_friction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.chains import SGMCMC, ChainOptimizer
+from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
 from tsbnn.inference.method import is_positive, require
 
 

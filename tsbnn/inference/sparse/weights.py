@@ -3,7 +3,7 @@
 The counterpart of :class:`~tsbnn.inference.flat.FlatWeights` for a posterior on a subspace: values
 and gradients are vectors of the active weights alone. Each parameter keeps its dense tensor, zero
 where no weight is active, because dense kernels need it (layers with kernels of their own, see
-:mod:`tsbnn.inference.sparse_layers`, have none). A dense gradient exists for one parameter at a
+:mod:`tsbnn.inference.sparse.layers`, have none). A dense gradient exists for one parameter at a
 time: its active entries are gathered as soon as backward has it, and it is freed.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tsbnn.inference.flat import FlatWeights, Slot
 from tsbnn.inference.posteriors.sparse import index_dtype
 from tsbnn.inference.resolved_prior import ResolvedPrior
-from tsbnn.inference.sparse_layers import ActiveWeights, SparseLinear, largest_inactive
+from tsbnn.inference.sparse.layers import ActiveWeights, SparseLinear, largest_inactive
 
 
 class SparseWeights(FlatWeights):

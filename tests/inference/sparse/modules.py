@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference import SparseSubspaceVI
-from tsbnn.inference.ssvi import SparseSubspaceOptimizer
+from tsbnn.inference.sparse.ssvi import SparseSubspaceOptimizer
 
 KERNELS = ("dense", "sparse")
 

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from tests.inference.chain_targets import (
+from tests.inference.chains.targets import (
     STANDARD,
     Regression,
     correlated_precision,

@@ -9,8 +9,8 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from tests.inference.scenarios import Weights, correlated_gaussian, infer, linear_regression
 from tsbnn.inference import BatchAndMatch, IsotropicPrior, method
-from tsbnn.inference.bam import batch_and_match
-from tsbnn.inference.score_matching import cholesky_of_product
+from tsbnn.inference.matching.bam import batch_and_match
+from tsbnn.inference.matching.base import cholesky_of_product
 
 EXACT = BatchAndMatch(prior=IsotropicPrior(1.0), warm_start=0.0)
 

@@ -5,8 +5,8 @@ Gradient descent on the mean negative log posterior u with noise added to every 
 .. math:: \theta \leftarrow \theta - \eta G \nabla u(\theta)
           + \sqrt{2 \eta G\, T/N}\; \xi, \qquad \xi \sim \mathcal N(0, I),
 
-with :math:`G = I`, or with a diagonal preconditioner G. See :mod:`tsbnn.inference.chains` for the
-units of η, burn-in and the states that are kept. On a quadratic u of curvature k with exact
+with :math:`G = I`, or with a diagonal preconditioner G. See :mod:`tsbnn.inference.chains.base` for
+the units of η, burn-in and the states that are kept. On a quadratic u of curvature k with exact
 gradients the chain's variance is exactly
 
 .. math:: \frac{T}{Nk} \cdot \frac{1}{1 - \eta k/2} .
@@ -24,7 +24,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tsbnn.inference.chains import SGMCMC, ChainOptimizer
+from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
 from tsbnn.inference.method import is_positive, require
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.inference.scenarios import Weights
 from tsbnn.inference import IsotropicPrior
-from tsbnn.inference.chains import SGMCMC, ChainOptimizer
+from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
 
 STANDARD = IsotropicPrior(1.0)
 # Loss of the blocks (chains x D), with a source of minibatches: one number a chain.

@@ -31,8 +31,8 @@ from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, requi
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import SparseGaussian, normal
 from tsbnn.inference.priors import match_names
-from tsbnn.inference.sparse_weights import SparseWeights, restricted
-from tsbnn.inference.sparsity import LAYOUTS, SparsityReport, active_counts, report_on
+from tsbnn.inference.sparse.sparsity import LAYOUTS, SparsityReport, active_counts, report_on
+from tsbnn.inference.sparse.weights import SparseWeights, restricted
 
 KERNELS = ("dense", "sparse")
 MOMENTS = ("momentum", "second_moment", "scale_momentum", "scale_second_moment")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsbnn.inference import SparseSubspaceVI
-from tsbnn.inference.sparse_layers import SparseLinear, is_hollow, largest_inactive
+from tsbnn.inference.sparse.layers import SparseLinear, is_hollow, largest_inactive
 
 
 def generator(seed: int = 0) -> torch.Generator:

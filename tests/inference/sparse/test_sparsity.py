@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference import ELBOVI, InferenceMethod, ProximalScoreVI, SparseSubspaceVI
 from tsbnn.inference.flat import slots
-from tsbnn.inference.sparsity import SparsityReport, active_counts
+from tsbnn.inference.sparse.sparsity import SparsityReport, active_counts
 
 BATCH = 7
 
