@@ -11,8 +11,6 @@ from typing import Any
 
 from tsbnn.inference.alpha import AlphaDivergence
 from tsbnn.inference.chains import PSGLD, SGHMC, SGLD, CyclicalSGMCMC
-from tsbnn.inference.chains.sghmc import SGHMC
-from tsbnn.inference.chains.sgld import PSGLD, SGLD
 from tsbnn.inference.diagnostics import Diagnostics, LayerDiagnostics, PosteriorWarning
 from tsbnn.inference.elbo import ELBOVI
 from tsbnn.inference.elbo_natural import NaturalELBOVI
@@ -44,7 +42,6 @@ from tsbnn.inference.priors import (
     Prior,
 )
 from tsbnn.inference.score import ProximalScoreVI
-from tsbnn.inference.sparse.ssvi import SparseSubspaceVI
 from tsbnn.inference.swag import SWAG
 
 __all__ = [
