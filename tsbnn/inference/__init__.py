@@ -42,6 +42,7 @@ from tsbnn.inference.priors import (
     Prior,
 )
 from tsbnn.inference.score import ProximalScoreVI
+from tsbnn.inference.sparse import SparseSubspaceVI
 from tsbnn.inference.swag import SWAG
 
 __all__ = [
