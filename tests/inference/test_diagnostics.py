@@ -101,6 +101,43 @@ def test_elbo_and_divergence_are_exact() -> None:
     assert found.elbo == pytest.approx(expected, abs=4 * found.loss_error + 1e-4)
 
 
+@pytest.mark.parametrize("name", ["elbo", "bam"])
+def test_the_elbo_is_largest_at_the_tempered_posterior(name: str) -> None:
+    """N=10, curvature 1, T=4: the posterior's variance is T/(N + 1)."""
+    settings = {"temperature": 4.0, "prior": IsotropicPrior(1.0), "warm_start": 0.0}
+    optimizer = method(name, **settings).optimizer(nn.Linear(1, 1, bias=False), num_observations=10)
+    found = []
+    for factor in (0.9, 0.95, 1.0, 1.05, 1.1):
+        variance = torch.tensor(factor * 4 / 11)
+        optimizer.posterior.mean.zero_()
+        if name == "elbo":
+            optimizer.posterior.precision.fill_(1 / variance)
+        else:
+            optimizer.posterior.scale_tril.fill_(variance.sqrt())
+        optimizer.losses = LossAverage()
+        optimizer.losses.add(0.5 * variance)  # Of the mean loss weight^2 / 2.
+        found.append(optimizer.diagnostics())
+        exact = torch.distributions.kl_divergence(
+            torch.distributions.Normal(0.0, variance.sqrt()), torch.distributions.Normal(0.0, 2.0)
+        )
+        assert found[-1].kl == pytest.approx(float(exact), rel=1e-4)
+    elbos = [one.elbo or math.nan for one in found]
+    assert elbos[0] < elbos[1] < elbos[2] > elbos[3] > elbos[4]
+
+
+def test_sums_over_half_precision_weights_are_made_in_single() -> None:
+    kls = []
+    for dtype in (torch.bfloat16, torch.float32):
+        module = nn.Linear(3000, 1, bias=False).to(dtype)
+        optimizer = optimizer_of(ELBOVI(warm_start=0.0, prior=IsotropicPrior(1.0)), module)
+        optimizer.posterior.mean.zero_()
+        optimizer.posterior.precision.fill_(2.0**14)
+        optimizer.losses.add(torch.tensor(1.0))
+        kls.append(optimizer.diagnostics().kl)
+        assert optimizer.posterior.precision.dtype == dtype
+    assert kls[0] == pytest.approx(kls[1], rel=1e-4)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.25])
 def test_spreads_are_counted_against_the_prior_at_this_temperature(temperature: float) -> None:
     module = nn.Sequential(nn.Linear(10, 4), nn.Linear(4, 1))

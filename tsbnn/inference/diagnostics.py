@@ -83,10 +83,11 @@ class Diagnostics:
         Mean of the steps' losses in nats per observation over about the last 100 steps, at the
         weights that they evaluate (draws, for posterior methods), and its standard error.
     kl
-        :math:`\mathrm{KL}(q \,\|\, p)` from the prior in nats, over the weights with a spread.
+        :math:`\mathrm{KL}(q \,\|\, \mathcal N(m_0, T s_0^2))` from the prior at the target's
+        temperature, in nats, over the weights with a spread.
     elbo
         :math:`-\mathrm{loss} - T \, \mathrm{KL} / N`, nats per observation: what variational
-        methods maximise. Where T differs from 1 it bounds nothing, but is still their objective.
+        methods maximise, up to a constant. Where T differs from 1 it bounds nothing.
     elbo_note
         Why there is no ELBO; None if there is one.
     gradient_noise

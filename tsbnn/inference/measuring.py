@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,10 @@ from tsbnn.inference.diagnostics import (
 if TYPE_CHECKING:
     from tsbnn.inference.optimizer import BayesianOptimizer
 
-# Families whose entropy is that of their variances, and those where it is -log q(mean) + D/2.
-_INDEPENDENT, _GAUSSIAN = ("mean_field", "sparse"), ("low_rank", "full")
 _LEVELS = (0.05, 0.5, 0.95)
 _MOST_SORTED = 20_000
 # Columns of the table of one row a tensor that is fetched from the device in one go.
-_NUM, _NOTHING, _COLLAPSED, _PRIOR, _VOLUME, _NOISE, _SHIFT, _QUANTILES = range(8)
+_NUM, _NOTHING, _COLLAPSED, _PRIOR, _NOISE, _SHIFT, _QUANTILES = range(7)
 
 
 @torch.no_grad()
@@ -60,8 +59,7 @@ def diagnose(optimizer: BayesianOptimizer) -> Diagnostics:
         )
     total = sum(layer.num_spread for layer in layers)
     losses = optimizer.losses
-    prior, volume = (sum(row[column] for row in rows) for column in (_PRIOR, _VOLUME))
-    kl, note = _divergence(optimizer, prior, volume, total, ready)
+    kl, note = _divergence(optimizer, sum(row[_PRIOR] for row in rows), total, ready)
     elbo = None
     if kl is not None and losses.mean is not None:
         elbo = -losses.mean - kl / optimizer.likelihood_weight
@@ -112,19 +110,19 @@ def _rows(optimizer: BayesianOptimizer, ready: bool) -> Tensor:
         rows.append(row)
         if noise is not None:
             row[_NOISE] = noise[place]
-        precision = prior.precisions[place].float()
+        # Of the prior at the target's temperature.
+        precision = prior.precisions[place].float() / temperature
         spread = width * precision
         shift = (middle - prior.means[place].float()).square_().mul_(precision)
         free = spread > 0
         row[_NUM] = free.sum()
         if not bool(row[_NUM] > 0):
-            row[_NUM : _VOLUME + 1] = 0.0
+            row[_NUM : _PRIOR + 1] = 0.0
             continue
-        # Twice -E log p, without the constants that the entropy has as well.
+        # Twice -E log p, but for the constant log(2 pi) of each weight.
         log_scale = torch.where(free, precision.log(), 0.0)
         row[_PRIOR] = torch.where(free, spread + shift, 0.0).sum() - log_scale.sum()
-        row[_VOLUME] = torch.where(free, width, 1.0).log_().sum()
-        spread, shift = spread.div_(temperature).sqrt_(), shift.div_(temperature).sqrt_()
+        spread, shift = spread.sqrt_(), shift.sqrt_()
         nothing = (spread > NOTHING_SPREAD) & (shift < NOTHING_SHIFT)
         row[_NOTHING] = nothing.sum()
         row[_COLLAPSED] = (free & (spread < bound)).sum()
@@ -138,9 +136,9 @@ def _rows(optimizer: BayesianOptimizer, ready: bool) -> Tensor:
 
 
 def _divergence(
-    optimizer: BayesianOptimizer, prior: float, log_volume: float, total: int, ready: bool
+    optimizer: BayesianOptimizer, prior: float, total: int, ready: bool
 ) -> tuple[float | None, str | None]:
-    """KL from the prior in nats, or why it is not known."""
+    """KL from the prior at the target's temperature in nats, or why it is not known."""
     method = optimizer.method
     if not ready:
         return None, f"there is no posterior yet ({optimizer.phase})"
@@ -149,12 +147,13 @@ def _divergence(
     if not method.is_posterior or method.last_pass:
         return None, f"{method.name} does not evaluate the loss at draws of its posterior"
     posterior = optimizer.posterior
-    if posterior.family in _INDEPENDENT:
-        return 0.5 * (prior - total - log_volume), None
-    if posterior.family not in _GAUSSIAN:
+    if torch.finfo(posterior.mean.dtype).bits < 32:
+        # The sum over all weights would keep three digits.
+        posterior = copy.deepcopy(posterior).float()
+    entropy = posterior.entropy()
+    if entropy is None:
         return None, f"the entropy of the family {posterior.family} has no closed form"
-    entropy = 0.5 * total - float(posterior.log_prob(posterior.mean))
-    return 0.5 * (prior + total * math.log(2 * math.pi)) - entropy, None
+    return 0.5 * (prior + total * math.log(2 * math.pi)) - float(entropy), None
 
 
 def _gradient_noise(optimizer: BayesianOptimizer) -> Tensor | None:

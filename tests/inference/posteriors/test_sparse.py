@@ -42,6 +42,8 @@ def test_density_is_that_of_the_active_weights_with_a_spread() -> None:
         weights[..., 5]
     )
     torch.testing.assert_close(posterior().log_prob(weights), expected)
+    entropy = Normal(0.5, 0.5).entropy() + Normal(2.0, 2.0).entropy()
+    torch.testing.assert_close(posterior().entropy(), entropy)
 
 
 def test_config_and_state_restore_it_and_conversions_keep_the_index() -> None:

@@ -102,6 +102,11 @@ class SparseGaussian(Posterior):
         squares = (weights[..., index] - self.locations[free]).square() * precision
         return -0.5 * (squares - precision.log() + math.log(2 * math.pi)).sum(-1)
 
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats of the active weights that have a spread, 0-dim."""
+        precision = self.precision[torch.isfinite(self.precision)]
+        return 0.5 * (math.log(2 * math.pi * math.e) - precision.log()).sum()
+
     def sizes(self) -> dict[str, int]:
         """Return the arguments of :meth:`blank` that give a posterior of these shapes."""
         return {"num_weights": self.num_weights, "num_active": self.num_active}
