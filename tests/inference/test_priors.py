@@ -46,6 +46,18 @@ def test_fan_in_moments_follow_the_layer() -> None:
     assert moments["rnn.bias_ih_l0"] == (0.0, 1.0)
 
 
+def test_fan_in_of_transposed_convolutions_counts_the_inputs_of_one_output() -> None:
+    layer = nn.ConvTranspose1d(12, 10, kernel_size=5, groups=2, stride=1, bias=False)
+    [slot] = slots(layer)
+    assert FanInPrior().moments(slot) == (0.0, 1.0 / math.sqrt(6 * 5))
+    # Outputs away from the edges have the variance of the inputs.
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        layer.weight.normal_(generator=generator).mul_(FanInPrior().moments(slot)[1])
+        outputs = layer(torch.randn(2000, 12, 9, generator=generator))[:, :, 4:9]
+    assert float(outputs.var()) == pytest.approx(1.0, abs=0.15)
+
+
 def centred(module: nn.Module) -> CentredPrior:
     generator = torch.Generator().manual_seed(1)
     size = gather(module).numel()

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from tsbnn.inference.flat import Slot, slots
 from tsbnn.inference.posteriors import Posterior
@@ -90,7 +91,11 @@ class FanInPrior(Prior):
             return 1.0, 1.0
         if isinstance(slot.owner, nn.Embedding | nn.EmbeddingBag) or len(slot.shape) < 2:
             return 0.0, 1.0
-        return 0.0, self.gain / math.sqrt(max(1, slot.shape[1:].numel()))
+        fan_in = slot.shape[1:].numel()
+        if isinstance(slot.owner, _ConvTransposeNd):
+            # Stored as input x output/groups x kernel, others as output x input/groups x kernel.
+            fan_in = slot.shape[0] // slot.owner.groups * slot.shape[2:].numel()
+        return 0.0, self.gain / math.sqrt(max(1, fan_in))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +132,9 @@ class CentredPrior(Prior):
         Parameters
         ----------
         posterior
-            A posterior over the weights of ``module``.
+            A posterior over the weights of ``module``. What ``mc_dropout``, ``ensemble`` and
+            ``swag`` leave is none: its spread is that of masks, members or a path, and does not
+            narrow with the data. Of those take the mean alone, ``PointMass(posterior.mean)``.
         module
             The module, for the kinds of its layers.
         fallback
