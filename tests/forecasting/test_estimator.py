@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -313,6 +314,35 @@ def test_training_from_an_earlier_posterior(tiny, series) -> None:
         BayesianEstimator(tiny("deepar", hidden_size=5)).train_from(old, series)
     with pytest.raises(TypeError, match="needs the predictor of a BayesianEstimator"):
         estimator.train_from(object(), series)
+
+
+@pytest.mark.parametrize("name", ["mc_dropout", "swag", "ensemble"])
+def test_a_spread_that_is_no_posterior_becomes_no_prior(tiny, series, name: str) -> None:
+    wrapped = tiny("simple_feedforward")
+    old = BayesianEstimator(wrapped, name).train(series)
+    assert bool((old.posterior.variance > 0).any())
+    estimator = BayesianEstimator(
+        wrapped, "map", inference_kwargs={"prior": IsotropicPrior(0.5), "learning_rate": 1e-9}
+    )
+    prior = estimator.train_model(series, from_predictor=old).trained_net.method.prior
+    torch.testing.assert_close(prior.mean, old.posterior.mean)
+    torch.testing.assert_close(prior.scale, torch.full_like(prior.scale, 0.5))
+
+
+def test_tempering_twice_is_said_to_the_caller(tiny, series) -> None:
+    wrapped = tiny("simple_feedforward")
+    cold = BayesianEstimator(wrapped, inference_kwargs={"temperature": 0.5})
+    old = cold.train(series)
+    with pytest.warns(
+        UserWarning, match="temperature 0.5 .* tempered twice.* count 4-fold"
+    ) as seen:
+        cold.train_from(old, series)
+    [warning] = [one for one in seen if "tempered twice" in str(one.message)]
+    assert warning.filename == __file__
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*tempered twice")
+        BayesianEstimator(wrapped).train_from(old, series)
+        cold.train_from(BayesianEstimator(wrapped).train(series), series)
 
 
 def test_gluonts_evaluates_it(tiny, series) -> None:

@@ -155,9 +155,15 @@ class BayesianEstimator(Estimator):
     ) -> BayesianPredictor:
         """Infer the posterior with an earlier one as the prior, starting at its mean.
 
-        Weights without a spread there (all, after ``map``) are centred at their old values with
-        the scale of this estimator's own prior. The data should be new: what the old posterior has
-        seen would count twice.
+        Weights without a spread there are centred at their old values with the scale of this
+        estimator's own prior: all of them after ``map``, and after ``mc_dropout``, ``ensemble`` and
+        ``swag``, whose spread is no belief formed by data. The data should be new: what the old
+        posterior has seen would count twice.
+
+        Warns
+        -----
+        UserWarning
+            If both posteriors have a temperature other than 1: the old data are tempered twice.
 
         Raises
         ------

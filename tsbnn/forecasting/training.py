@@ -37,9 +37,11 @@ from tsbnn.forecasting.random_state import (
 )
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
 from tsbnn.inference import (
+    METHODS,
     BayesianOptimizer,
     CentredPrior,
     InferenceMethod,
+    PointMass,
     PosteriorWarning,
     count_weights,
 )
@@ -198,6 +200,21 @@ def _continued(
         )
     network.load_state_dict(old.state_dict())
     posterior = copy.deepcopy(predictor.posterior).cpu()
+    trained_by = METHODS.get(predictor.training_summary.get("inference", ""))
+    if trained_by is not None and not trained_by.is_posterior:
+        # Its spread is that of masks, members or a path, and no belief that data have formed.
+        posterior = PointMass(posterior.mean)
+    before, now = predictor.training_summary.get("temperature", 1.0), method.temperature
+    if before != 1 and now != 1:
+        # Above stand `_train`, `train`, `train_model` and `train_from`, then the caller.
+        warnings.warn(
+            f"the old posterior was trained at temperature {before:g} and is now a prior at "
+            f"temperature {now:g}: it is tempered twice, so that its data count "
+            f"{1 / (before * now):g}-fold and the new ones {1 / now:g}-fold. Train from it with "
+            "temperature=1",
+            UserWarning,
+            stacklevel=6,
+        )
     return method.replace(prior=CentredPrior.from_posterior(posterior, network, method.prior))
 
 
