@@ -163,7 +163,7 @@ def test_weights_without_a_spread_move_by_adam() -> None:
     ("settings", "message"),
     [
         ({"curvature_rate": 1.0}, "curvature_rate must be above 0 and below 1, not 1.0"),
-        ({"metric": "fisher"}, "metric must be one of variance, adam, not 'fisher'"),
+        ({"metric": "fisher"}, "metric must be one of adam, variance, not 'fisher'"),
         ({"averaging": -1.0}, "averaging must be 0 or more, and finite, not -1.0"),
         ({"probe_steps": 0}, "probe_steps must be an integer of at least 1, not 0"),
         ({"natural_rate": 0.0}, "natural_rate must be positive, not 0.0"),

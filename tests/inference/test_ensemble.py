@@ -112,5 +112,7 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match=r"num_members must be an integer of at least 2 .*, not 1"):
         Ensemble(num_members=1)
     normed = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    with pytest.raises(ValueError, match=r"'1' is a BatchNorm1d.* would be those of all members"):
+    with pytest.raises(
+        ValueError, match=r"'1' is a BatchNorm1d.* all members .* their own with MAP"
+    ):
         built(Ensemble(), normed)

@@ -46,7 +46,7 @@ def draws_of(posterior: DropoutPosterior, n: int) -> Tensor:
 
 
 def test_mean_and_variance_are_those_of_the_draws(mixed: Mixed) -> None:
-    posterior = posterior_of(mixed, rate=0.3)
+    posterior = posterior_of(mixed, dropout_rate=0.3)
     draws = draws_of(posterior, 20_000)
     assert torch.equal(posterior.mean, gather(mixed))
     sds = posterior.variance.sqrt()
@@ -66,7 +66,7 @@ def test_mean_and_variance_are_those_of_the_draws(mixed: Mixed) -> None:
 def test_whole_input_units_are_dropped_and_the_rest_is_scaled(
     mixed: Mixed, name: str, axis: int
 ) -> None:
-    posterior = posterior_of(mixed, rate=0.5)
+    posterior = posterior_of(mixed, dropout_rate=0.5)
     (slot,) = [slot for slot in slots(mixed) if slot.name == name]
     whole = slot.parameter.detach()
     for draw in draws_of(posterior, 20):
@@ -84,7 +84,7 @@ def test_a_draw_of_a_layer_equals_dropout_of_its_inputs(
     with torch.random.fork_rng():
         layer = nn.Linear(6, 4)
         inputs = torch.randn(5, 6)
-    posterior = posterior_of(layer, rate=0.25)
+    posterior = posterior_of(layer, dropout_rate=0.25)
     mask = posterior.masks(1, torch.Generator().manual_seed(3))[0]
     assert 0 < int((mask == 0).sum()) < 6
     expected = layer(inputs * mask)
@@ -100,7 +100,9 @@ def test_a_training_step_is_adam_on_the_gradient_through_the_mask() -> None:
     labels = data.sum(-1, keepdim=True)
     weight = layer.weight.detach().clone().requires_grad_()
     bias = layer.bias.detach().clone().requires_grad_()
-    method = MCDropout(rate=0.4, prior=IsotropicPrior(0.5), learning_rate=0.05, schedule="constant")
+    method = MCDropout(
+        dropout_rate=0.4, prior=IsotropicPrior(0.5), learning_rate=0.05, schedule="constant"
+    )
     optimizer = method.optimizer(
         layer, num_observations=50, generator=torch.Generator().manual_seed(7)
     )
@@ -144,8 +146,11 @@ def test_config_and_state_round_trip(mixed: Mixed) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda m: MCDropout(rate=1.0), "rate must be above 0 and below 1, not 1.0"),
-        (lambda m: MCDropout(rate=0), "rate must be above 0 and below 1, not 0"),
+        (
+            lambda m: MCDropout(dropout_rate=1.0),
+            "dropout_rate must be above 0 and below 1, not 1.0",
+        ),
+        (lambda m: MCDropout(dropout_rate=0), "dropout_rate must be above 0 and below 1, not 0"),
         (
             lambda m: MCDropout(dropped_parameters="head"),
             "a tuple of name patterns or None, not 'h",
@@ -153,6 +158,10 @@ def test_config_and_state_round_trip(mixed: Mixed) -> None:
         (
             lambda m: posterior_of(m, dropped_parameters=("*.weight", "*.bias")),
             r"'\*\.bias' matches no trainable parameter of: conv\.weight, back\.weight, rnn",
+        ),
+        (
+            lambda m: posterior_of(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))),
+            "'1' is a BatchNorm1d: .* those of all masks mixed.* or the method MAP",
         ),
         (lambda m: posterior_of(m.table), "finds no weight matrix to drop input units of in: weig"),
         (

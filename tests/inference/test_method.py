@@ -37,7 +37,7 @@ NOISELESS = {"map", "swag", "laplace"}
 QUICK: dict[str, Any] = {"learning_rate": 2e-2}
 LEARNING: dict[str, dict[str, Any]] = {
     # A full Gaussian must not start its covariance before the mean is near, nor trust one batch.
-    "bam": {"learning_rate": 0.1, "warm_start_learning_rate": 2e-2, "batch_size": 4},
+    "bam": {"learning_rate": 0.1, "warm_start_learning_rate": 2e-2, "num_draws": 4},
     "gsm": {"learning_rate": 0.1, "warm_start_learning_rate": 2e-2, "initial_scale": 0.01},
     "sgld": {"warm_start_learning_rate": 3e-2},
     "psgld": {"warm_start_learning_rate": 3e-2},

@@ -108,6 +108,20 @@ def test_a_move_to_another_dtype_leaves_the_path_and_new_weights_start_another()
     torch.testing.assert_close(optimizer.posterior.mean, torch.full((5,), 9.0))
 
 
+def test_phases_end_with_a_posterior() -> None:
+    optimizer, module = built(collecting_share=0.5)
+    phases = [optimizer.phase]
+    phases += [optimizer.phase for _ in path_of(optimizer, module)]
+    assert phases == ["training"] * 60 + ["collecting"] * 60 + ["posterior"]
+    module = Weights(5, torch.float64)
+    single = SWAG(collecting_share=0.01).optimizer(module, num_observations=500, total_steps=STEPS)
+    for _ in path_of(single, module):
+        pass
+    assert single.collected == 2
+    single.collected = 1
+    assert single.phase == "collecting", "one iterate has no spread"
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -121,7 +135,7 @@ def test_a_move_to_another_dtype_leaves_the_path_and_new_weights_start_another()
                 num_observations=5,
                 total_steps=8,
             ),
-            "'1' is a BatchNorm1d: its batch statistics would not be those of the averaged",
+            "'1' is a BatchNorm1d: .* not be those of the averaged weights.* the method MAP, with",
         ),
     ],
 )

@@ -9,6 +9,9 @@ from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.method import InferenceMethod
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 
+# In which a mean can move, where a method has the choice: Adam's, or the posterior variance.
+METRICS = ("adam", "variance")
+
 
 class AdamMeanOptimizer(BayesianOptimizer):
     """Adam on the mean of any posterior, with the exact gradient of the prior.

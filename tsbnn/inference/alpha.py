@@ -123,11 +123,10 @@ class AlphaOptimizer(AdamMeanOptimizer):
         super().__init__(module, method, num_observations, total_steps, generator)
         size = method.observations_per_site
         self._site_size = float(num_observations if size is None else min(size, num_observations))
-        self._fixed = self.deterministic()
         values, log_scale = self.flat.values, self._vector("log_scale")
         log_scale.fill_(method.initial_scale)
         self.prior.multiply_by_scale_(log_scale)
-        self._fill_fixed(log_scale.log_(), -torch.inf)
+        self._fix_(log_scale.log_(), -torch.inf)
         self.posterior = MeanFieldGaussian(values.clone(), log_scale.mul(-2.0).exp_())
         self._vector("scale_momentum")
         self._vector("scale_second_moment")
@@ -140,12 +139,6 @@ class AlphaOptimizer(AdamMeanOptimizer):
         From 1, where one draw decides alone, to K, where the weights are uniform as in the ELBO.
         """
         return self._vectors["effective_draws"]
-
-    def _fill_fixed(self, vector: Tensor, value: float) -> None:
-        if any(self._fixed):
-            for view, fixed in zip(self.flat.views(vector), self._fixed, strict=True):
-                if fixed:
-                    view.fill_(value)
 
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
         """How many draws the weights leave: 1 to ``num_draws``."""
@@ -213,7 +206,7 @@ class AlphaOptimizer(AdamMeanOptimizer):
                 noise = noise.neg()
             else:
                 noise = normal((self.flat.num_weights,), mean, self.generator)
-                self._fill_fixed(noise, 0.0)
+                self._fix_(noise, 0.0)
             torch.mul(scale, noise, out=self.flat.values).add_(mean)
             losses.append(self._evaluate(closure))
             squares = noise.square()

@@ -34,13 +34,11 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1
-from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.adam_mean import METRICS, AdamMeanOptimizer
 from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
 from tsbnn.inference.probe import ProbingOptimizer, probe_length
-
-METRICS = ("variance", "adam")
 
 
 @dataclass(frozen=True, kw_only=True)

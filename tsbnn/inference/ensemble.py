@@ -66,10 +66,6 @@ class Ensemble(InferenceMethod):
         """One for each member."""
         return self.num_members
 
-    def evaluations(self, steps: int) -> int:
-        """:attr:`evaluations_per_step` for each step."""
-        return steps * self.evaluations_per_step
-
     @property
     def optimizer_class(self) -> type[EnsembleOptimizer]:
         """Class of the optimizer that :meth:`optimizer` builds."""
@@ -90,7 +86,9 @@ class EnsembleOptimizer(BayesianOptimizer):
         total_steps: int | None,
         generator: torch.Generator | None,
     ) -> None:
-        refuse_batch_statistics(module, "would be those of all members mixed")
+        refuse_batch_statistics(
+            module, "would be those of all members mixed", "train modules of their own with MAP"
+        )
         super().__init__(module, method, num_observations, total_steps, generator)
         own = self.flat.values
         others = [

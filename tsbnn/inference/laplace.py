@@ -102,11 +102,8 @@ class LaplaceOptimizer(AdamMeanOptimizer):
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
         values = self.flat.values
-        fixed = torch.zeros_like(values, dtype=torch.bool)
-        for view, deterministic in zip(self.flat.views(fixed), self.deterministic(), strict=True):
-            view.fill_(deterministic)
         if method.structure == "full":
-            index = (~fixed).nonzero().squeeze(1)
+            index = self._fix_(torch.ones_like(values), 0.0).nonzero().squeeze(1)
             if len(index) > MOST_FULL:
                 raise ValueError(
                     f"laplace with structure='full' is for at most {MOST_FULL} weights, not "
@@ -116,7 +113,6 @@ class LaplaceOptimizer(AdamMeanOptimizer):
             self.posterior = FullGaussian(values.clone(), blank, index)
         else:
             self.posterior = MeanFieldGaussian(values.clone(), torch.full_like(values, torch.inf))
-        self._fixed = fixed
 
     @property
     def ready(self) -> bool:
@@ -202,7 +198,7 @@ class LaplaceOptimizer(AdamMeanOptimizer):
         if isinstance(posterior, MeanFieldGaussian):
             posterior.precision.copy_(fisher)
             self.prior.add_precision_(posterior.precision, 1.0 / self.temperature)
-            posterior.precision.masked_fill_(self._fixed.to(posterior.precision.device), torch.inf)
+            self._fix_(posterior.precision, torch.inf)
             return
         prior = torch.zeros_like(posterior.mean)
         self.prior.add_precision_(prior, 1.0 / self.temperature)

@@ -29,7 +29,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.flat import Slot
 from tsbnn.inference.method import InferenceMethod, require
-from tsbnn.inference.modules import disable_dropout
+from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import DropoutPosterior
 from tsbnn.inference.posteriors.dropout import multiply_by_masks_
@@ -45,7 +45,7 @@ class MCDropout(InferenceMethod):
 
     Parameters
     ----------
-    rate
+    dropout_rate
         p, the probability that an input unit of a matrix is missing, above 0 and below 1.
     dropped_parameters
         Shell-style patterns over the names of the weight matrices and convolution kernels whose
@@ -56,14 +56,14 @@ class MCDropout(InferenceMethod):
     family = "dropout"
     is_posterior: ClassVar[bool] = False
 
-    rate: float = 0.1
+    dropout_rate: float = 0.1
     dropped_parameters: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rate, patterns = self.rate, self.dropped_parameters
+        rate, patterns = self.dropout_rate, self.dropped_parameters
         is_rate = isinstance(rate, int | float) and 0 < rate < 1
-        require(is_rate, "rate", rate, "above 0 and below 1")
+        require(is_rate, "dropout_rate", rate, "above 0 and below 1")
         require(
             patterns is None
             or (
@@ -96,12 +96,14 @@ class MCDropoutOptimizer(AdamMeanOptimizer):
         total_steps: int | None,
         generator: torch.Generator | None,
     ) -> None:
+        # Each mask has activations of its own, but all would share the running statistics.
+        refuse_batch_statistics(module, "would be those of all masks mixed", "the method MAP")
         super().__init__(module, method, num_observations, total_steps, generator)
         disable_dropout(module)
         self._layout = dropped_layout(self.flat.slots, method.dropped_parameters)
         values = self.flat.values
         layout = torch.tensor(self._layout, device=values.device)
-        rate = torch.full_like(values[0], method.rate)
+        rate = torch.full_like(values[0], method.dropout_rate)
         self.posterior = DropoutPosterior(values.clone(), rate, layout)
 
     def _step(self, closure: Closure) -> Tensor:

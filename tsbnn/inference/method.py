@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
-from tsbnn.inference.priors import FanInPrior, Prior, prior_from_dict
+from tsbnn.inference.flat import Slot
+from tsbnn.inference.priors import FanInPrior, Prior, match_names, prior_from_dict
 
 if TYPE_CHECKING:
     from tsbnn.inference.optimizer import BayesianOptimizer
@@ -106,9 +107,14 @@ class InferenceMethod:
             self.schedule in SCHEDULES, "schedule", self.schedule, f"one of {', '.join(SCHEDULES)}"
         )
 
+    @property
+    def evaluations_per_step(self) -> int:
+        """How often a step (after a warm start) calls its closure."""
+        return 1
+
     def evaluations(self, steps: int) -> int:
-        """How many gradient evaluations a run of ``steps`` steps takes: one each, here."""
-        return steps
+        """How many gradient evaluations a run of ``steps`` steps takes."""
+        return steps * self.evaluations_per_step
 
     def steps_within(self, gradient_evaluations: int) -> int:
         """The largest number of steps whose evaluations fit into a budget; at least 0."""
@@ -130,6 +136,10 @@ class InferenceMethod:
     def temperature(self) -> float:
         """Temperature T of the target; 1 where a method has no choice of it."""
         return 1.0
+
+    def deterministic(self, places: list[Slot]) -> list[bool]:
+        """Say for each parameter whether it is kept without a spread: none, here."""
+        return [False] * len(places)
 
     def optimizer(
         self,
@@ -254,10 +264,11 @@ class PosteriorMethod(InferenceMethod):
             "from 0 to below 1",
         )
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """How often a step after the warm start calls its closure."""
-        return 1
+    def deterministic(self, places: list[Slot]) -> list[bool]:
+        """Say for each parameter whether ``bayesian_parameters`` leave it out."""
+        if self.bayesian_parameters is None:
+            return [False] * len(places)
+        return [not match for match in match_names(list(self.bayesian_parameters), places)]
 
     @property
     def evaluations_per_warm_step(self) -> int:

@@ -9,7 +9,9 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 
 def refuse_batch_statistics(
-    module: nn.Module, trouble: str = "make the minibatch score biased"
+    module: nn.Module,
+    trouble: str = "make the minibatch score biased",
+    instead: str = "the deterministic method MAP",
 ) -> None:
     """Raise if a layer normalises by batch statistics.
 
@@ -22,6 +24,8 @@ def refuse_batch_statistics(
         The module to look through.
     trouble
         What the statistics would do, for the message.
+    instead
+        What to use if the layer has to stay.
 
     Raises
     ------
@@ -33,8 +37,7 @@ def refuse_batch_statistics(
         if isinstance(layer, _BatchNorm) or running:
             raise ValueError(
                 f"layer {name or '(the module itself)'!r} is a {type(layer).__name__}: its batch "
-                f"statistics {trouble}. Use LayerNorm or GroupNorm, or the deterministic "
-                "method MAP."
+                f"statistics {trouble}. Use LayerNorm or GroupNorm, or {instead}."
             )
 
 

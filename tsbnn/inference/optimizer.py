@@ -17,7 +17,6 @@ from tsbnn.inference.measuring import diagnose
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, is_count, require
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
 from tsbnn.inference.posteriors import Posterior
-from tsbnn.inference.priors import match_names
 
 Closure = Callable[[], Tensor]
 
@@ -73,6 +72,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.steps = 0
         self.flat = FlatWeights(module)
         self.losses = LossAverage()
+        self._fixed = method.deterministic(self.flat.slots)
         self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
         self.generator = generator
         if generator is None:
@@ -141,14 +141,6 @@ class BayesianOptimizer(torch.optim.Optimizer):
         Another vector where the mean is no network that was trained (an ensemble).
         """
         return self.posterior.mean
-
-    def deterministic(self) -> list[bool]:
-        """Say for each parameter whether it is kept without a spread."""
-        method = self.method
-        if not isinstance(method, PosteriorMethod) or method.bayesian_parameters is None:
-            return [False] * len(self.flat.slots)
-        patterns = list(method.bayesian_parameters)
-        return [not match for match in match_names(patterns, self.flat.slots)]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Refuse further parameters: the posterior is over those that the module had.
@@ -258,6 +250,14 @@ class BayesianOptimizer(torch.optim.Optimizer):
         """Create persistent state: a weight-sized vector that is saved, restored and moved."""
         self._vectors[name] = torch.full_like(self.flat.values, fill)
         return self._vectors[name]
+
+    def _fix_(self, vector: Tensor, value: float) -> Tensor:
+        """Fill the parts of deterministic parameters with ``value``; return the vector."""
+        if any(self._fixed):
+            for view, is_fixed in zip(self.flat.views(vector), self._fixed, strict=True):
+                if is_fixed:
+                    view.fill_(value)
+        return vector
 
     def _step(self, closure: Closure) -> Tensor:
         raise NotImplementedError

@@ -32,7 +32,6 @@ class ProbingOptimizer(BayesianOptimizer):
         length = probe_length(probe_steps, warm_start, self.total_steps)
         self.phase_ends["probe"] = warm_start + length
         self._probe_scale = probe_scale
-        self._fixed = self.deterministic()
 
     @property
     def ready(self) -> bool:
@@ -57,14 +56,7 @@ class ProbingOptimizer(BayesianOptimizer):
     def _write_probe_spread(self, out: Tensor) -> Tensor:
         """Write the standard deviations of the probe's draws into ``out`` (``num_weights``)."""
         self.prior.multiply_by_scale_(out.fill_(self._probe_scale))
-        return self._fix(out, 0.0)
-
-    def _fix(self, vector: Tensor, value: float) -> Tensor:
-        """Fill the parts of deterministic parameters with ``value``; return the vector."""
-        for view, is_fixed in zip(self.flat.views(vector), self._fixed, strict=True):
-            if is_fixed:
-                view.fill_(value)
-        return vector
+        return self._fix_(out, 0.0)
 
     def _measure_curvature(self, curvature: Tensor) -> None:
         r"""Take one more curvature into the root mean square that the precision starts from.
@@ -85,4 +77,4 @@ class ProbingOptimizer(BayesianOptimizer):
             self.prior.add_precision_(precision, -inverse_temperature)
             precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
         self.prior.add_precision_(precision, inverse_temperature)
-        self._fix(precision, torch.inf)
+        self._fix_(precision, torch.inf)

@@ -98,7 +98,9 @@ class SWAGOptimizer(AdamMeanOptimizer):
         total_steps: int | None,
         generator: torch.Generator | None,
     ) -> None:
-        refuse_batch_statistics(module, "would not be those of the averaged weights")
+        refuse_batch_statistics(
+            module, "would not be those of the averaged weights", "the method MAP, without averages"
+        )
         super().__init__(module, method, num_observations, total_steps, generator)
         steps = self.total_steps or 0
         self.phase_ends["training"] = int(steps * (1.0 - method.collecting_share))
@@ -128,7 +130,9 @@ class SWAGOptimizer(AdamMeanOptimizer):
 
     @property
     def phase(self) -> str:
-        """What the next step does, in words."""
+        """What the next step does, in words; after the last one, that there is a posterior."""
+        if self.ready and self.steps >= (self.total_steps or 0):
+            return "posterior"
         return "collecting" if self.collecting else "training"
 
     def learning_rate(self) -> float:

@@ -96,6 +96,7 @@ def test_it_visits_two_modes_where_a_steady_chain_stays_in_one() -> None:
     [
         ({"cycles": 0}, "cycles must be an integer of at least 1, not 0"),
         ({"exploration": 1.0}, "exploration must be from 0 to below 1, not 1.0"),
+        ({"burn_in_steps": 5}, "burn_in_steps must be left at 1000 under cyclical.*, not 5"),
         ({"friction": 2.0}, "friction must be above 0 and at most 1, not 2.0"),
     ],
 )

@@ -106,7 +106,7 @@ def test_too_many_weights_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
+        ({"num_draws": 0}, "num_draws must be an integer of at least 1, not 0"),
         ({"initial_scale": 0.0}, "initial_scale must be positive, not 0.0"),
         ({"warm_start_learning_rate": -1.0}, "warm_start_learning_rate must be positive, not -1.0"),
         ({"decaying": "no"}, "decaying must be True or False, not 'no'"),

@@ -127,7 +127,6 @@ class ChainOptimizer(AdamMeanOptimizer):
         spacing = 1
         if self.total_steps is not None:
             spacing = max(1, -(-self._count_states(self.total_steps) // method.num_samples))
-        self._fixed = self.deterministic()
         self._vector("position").copy_(self.flat.values)
         self.posterior = SampleSet.empty(self.flat.values.clone(), method.num_samples, spacing)
 
@@ -201,10 +200,7 @@ class ChainOptimizer(AdamMeanOptimizer):
             noise.normal_(generator=generator)
         else:
             noise.copy_(normal((self.flat.num_weights,), noise, generator))
-        for view, is_fixed in zip(self.flat.views(noise), self._fixed, strict=True):
-            if is_fixed:
-                view.zero_()
-        return noise
+        return self._fix_(noise, 0.0)
 
     def _hold_fixed(self, position: Tensor) -> None:
         """Keep deterministic parameters without spread, at their present value."""

@@ -39,10 +39,13 @@ class CyclicalSGMCMC(SGMCMC):
     friction
         As for :class:`~tsbnn.inference.sghmc.SGHMC`; 1 is cyclical SGLD.
     learning_rate
-        :math:`\eta` at the start of a cycle, large enough to leave a mode.
+        :math:`\eta` at the start of a cycle. The default is for networks with a sharp likelihood;
+        raise it to leave modes of gentler targets.
     burn_in
         Share of the steps after the warm start whose cycles are not used; the exploration makes
         one unnecessary.
+    burn_in_steps
+        Has no use here, since ``total_steps`` is always known: only its default is taken.
     """
 
     name: ClassVar[str] = "cyclical"
@@ -65,6 +68,10 @@ class CyclicalSGMCMC(SGMCMC):
             "from 0 to below 1",
         )
         check_friction(self.friction)
+        steps, unused = self.burn_in_steps, SGMCMC.burn_in_steps
+        require(
+            steps == unused, "burn_in_steps", steps, f"left at {unused} under cyclical: use burn_in"
+        )
 
     @property
     def optimizer_class(self) -> type[CyclicalOptimizer]:

@@ -45,11 +45,7 @@ class ELBOOptimizer(AdamMeanOptimizer):
         """Log standard deviations at the start; minus infinity for deterministic weights."""
         log_scale = torch.full_like(self.flat.values, self.method.initial_scale)
         self.prior.multiply_by_scale_(log_scale)
-        log_scale.log_()
-        for view, fixed in zip(self.flat.views(log_scale), self.deterministic(), strict=True):
-            if fixed:
-                view.fill_(-torch.inf)
-        return log_scale
+        return self._fix_(log_scale.log_(), -torch.inf)
 
     @property
     def _precision(self) -> Tensor:

@@ -47,7 +47,7 @@ class BatchAndMatch(ScoreMatchingMethod):
     Parameters
     ----------
     learning_rate
-        :math:`\lambda_t` in units of ``batch_size`` times the number of Bayesian weights. The
+        :math:`\lambda_t` in units of ``num_draws`` times the number of Bayesian weights. The
         larger, the more a batch counts against all that came before.
     decaying
         Whether :math:`\lambda_t` falls as :math:`1/t` from the end of the warm start, which

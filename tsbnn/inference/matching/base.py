@@ -29,7 +29,7 @@ class ScoreMatchingMethod(PosteriorMethod):
     warm_start_learning_rate
         Adam's step size for the mean in the warm start, and for weights without a spread; follows
         the schedule of ``learning_rate``.
-    batch_size
+    num_draws
         Draws, and so gradient evaluations, a step; all on the same minibatch.
     initial_scale
         Standard deviations at the start, in prior standard deviations.
@@ -41,21 +41,19 @@ class ScoreMatchingMethod(PosteriorMethod):
     schedule: str = "constant"
     warm_start_learning_rate: float = 5e-3
     warm_start: float = 0.5
-    batch_size: int = 8
+    num_draws: int = 8
     initial_scale: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("warm_start_learning_rate", "initial_scale"):
             require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
-        require(
-            is_count(self.batch_size), "batch_size", self.batch_size, "an integer of at least 1"
-        )
+        require(is_count(self.num_draws), "num_draws", self.num_draws, "an integer of at least 1")
 
     @property
     def evaluations_per_step(self) -> int:
         """One for each draw."""
-        return self.batch_size
+        return self.num_draws
 
 
 class ScoreMatchingOptimizer(AdamMeanOptimizer):
@@ -80,11 +78,7 @@ class ScoreMatchingOptimizer(AdamMeanOptimizer):
         values = self.flat.values
         scale = torch.full_like(values, method.initial_scale)
         self.prior.multiply_by_scale_(scale)
-        fixed = self.deterministic()
-        for view, is_fixed in zip(self.flat.views(scale), fixed, strict=True):
-            if is_fixed:
-                view.zero_()
-        index = torch.nonzero(scale).squeeze(1)
+        index = torch.nonzero(self._fix_(scale, 0.0)).squeeze(1)
         if len(index) > MAX_WEIGHTS:
             raise ValueError(
                 f"{type(method).__name__} keeps a full covariance, for at most {MAX_WEIGHTS} "
@@ -105,7 +99,7 @@ class ScoreMatchingOptimizer(AdamMeanOptimizer):
         posterior, weights, gradient = self.posterior, self.flat.values, self.flat.gradient
         index, scale_tril = posterior.index, posterior.scale_tril.double()
         mean = posterior.mean[index].double()
-        noise = normal((self.method.batch_size, len(index)), scale_tril, self.generator)
+        noise = normal((self.method.num_draws, len(index)), scale_tril, self.generator)
         draws = (mean + noise @ scale_tril.T).to(weights)
         scores = torch.empty_like(draws)
         total, losses = torch.zeros_like(weights), []
@@ -118,7 +112,7 @@ class ScoreMatchingOptimizer(AdamMeanOptimizer):
             total.add_(gradient)
         mean, scale_tril = self._update(mean, scale_tril, draws.double(), scores.double())
         if len(index) < len(weights):
-            torch.div(total, self.method.batch_size, out=gradient)
+            torch.div(total, self.method.num_draws, out=gradient)
             self._move_mean(adam_rate)
         posterior.mean[index] = mean.to(weights)
         posterior.scale_tril.copy_(scale_tril)
@@ -129,7 +123,7 @@ class ScoreMatchingOptimizer(AdamMeanOptimizer):
     ) -> tuple[Tensor, Tensor]:
         """Return the next mean (``num_free``) and Cholesky factor (``num_free x num_free``).
 
-        ``draws`` and ``scores`` are ``batch_size x num_free``; all are float64.
+        ``draws`` and ``scores`` are ``num_draws x num_free``; all are float64.
         """
         raise NotImplementedError
 

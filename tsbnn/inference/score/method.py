@@ -28,13 +28,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tsbnn.inference.adam_mean import METRICS
 from tsbnn.inference.method import is_count, is_positive, require
 from tsbnn.inference.score.low_rank import LowRankScoreOptimizer
 from tsbnn.inference.score.mean_field import ProximalScoreOptimizer
 from tsbnn.inference.score.mixture import MixtureScoreOptimizer
 from tsbnn.inference.variational import VariationalMethod
-
-METRICS = ("adam", "variance")
 
 
 @dataclass(frozen=True, kw_only=True)

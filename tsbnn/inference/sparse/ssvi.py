@@ -136,20 +136,18 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
         generator: torch.Generator | None,
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
-        places, without_spread = self.flat.slots, self.deterministic()
+        places = self.flat.slots
         named = match_names(list(method.dense_parameters), places)
         dense = [
             len(place.shape) < 2 or chosen or fixed
-            for place, chosen, fixed in zip(places, named, without_spread, strict=True)
+            for place, chosen, fixed in zip(places, named, self._fixed, strict=True)
         ]
         counts = active_counts(places, dense, method.density, method.layout)
         sparse = method.kernels == "sparse"
         self.flat = SparseWeights(module, places, counts, sparse, method.keep_norm)
         self.active_prior = restricted(self.prior, self.flat.positions())
         precision, mean = self._initial_precision(), self.flat.values.clone()
-        for view, fixed in zip(self.flat.views(precision), without_spread, strict=True):
-            if fixed:
-                view.fill_(torch.inf)
+        self._fix_(precision, torch.inf)
         self.posterior = SparseGaussian(self.flat.num_weights, self.flat.index, mean, precision)
         for name in MOMENTS:
             self._vector(name)
