@@ -9,9 +9,6 @@ from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.method import InferenceMethod
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 
-# In which a mean can move, where a method has the choice: Adam's, or the posterior variance.
-METRICS = ("adam", "variance")
-
 
 class AdamMeanOptimizer(BayesianOptimizer):
     """Adam on the mean of any posterior, with the exact gradient of the prior.
@@ -39,6 +36,29 @@ class AdamMeanOptimizer(BayesianOptimizer):
 
     def _kept(self, name: str) -> Tensor:
         return self._vectors[name]
+
+    def _evaluate_draw(self, closure: Closure) -> Tensor:
+        """Evaluate at a draw in place; mixtures add the overlap of their components."""
+        return self._evaluate(closure)
+
+    def _evaluate_draws(self, closure: Closure, antithetic: bool) -> tuple[Tensor, Tensor]:
+        """Evaluate at the weights in place, and if ``antithetic`` at their mirror image.
+
+        Returns
+        -------
+        loss, half_difference
+            The mean loss, and half the difference of the two gradients (without a mirror image:
+            the gradient), ``num_weights``. The mean gradient is left in the flat buffer.
+        """
+        gradient, weights = self.flat.gradient, self.flat.values
+        loss = self._evaluate_draw(closure)
+        difference = gradient.clone()
+        if antithetic:
+            weights.neg_().add_(self._mean, alpha=2.0)
+            loss = 0.5 * (loss + self._evaluate_draw(closure))
+            gradient.add_(difference).mul_(0.5)
+            difference.sub_(gradient)
+        return loss, difference
 
     def _warm_step(self, closure: Closure, rate: float) -> Tensor:
         """Take one step of the warm start: the mean alone, one evaluation, as MAP does."""

@@ -35,7 +35,8 @@ from torch import Tensor, nn
 
 from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
-from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
+from tsbnn.inference.checks import is_count, is_not_negative, is_positive, require
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
 
@@ -83,7 +84,7 @@ class AlphaDivergence(PosteriorMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         alpha, size, draws = self.alpha, self.observations_per_site, self.num_draws
-        require(alpha == 0 or is_positive(alpha), "alpha", alpha, "0 or more, and finite")
+        require(is_not_negative(alpha), "alpha", alpha, "0 or more, and finite")
         require(
             size is None or is_positive(size), "observations_per_site", size, "positive or None"
         )

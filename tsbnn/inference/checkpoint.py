@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tsbnn.inference.method import require
+from tsbnn.inference.checks import require
 
 if TYPE_CHECKING:
     from tsbnn.inference.optimizer import BayesianOptimizer

@@ -34,15 +34,15 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1
-from tsbnn.inference.adam_mean import METRICS, AdamMeanOptimizer
-from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.checks import is_positive, require
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal
-from tsbnn.inference.probe import ProbingOptimizer, probe_length
+from tsbnn.inference.probe import ProbingMethod, ProbingOptimizer, probe_length
 
 
 @dataclass(frozen=True, kw_only=True)
-class NaturalELBOVI(PosteriorMethod):
+class NaturalELBOVI(ProbingMethod):
     r"""Mean-field VI by natural gradients of the ELBO (variational online Newton).
 
     After the warm start, ``probe_steps`` steps draw pairs at a small fixed spread to measure the
@@ -57,8 +57,8 @@ class NaturalELBOVI(PosteriorMethod):
         :math:`\eta` of the mean's natural step; dimensionless, 1 jumps to the optimum of a
         noise-free quadratic. Follows the schedule of ``learning_rate``.
     metric
-        Metric of the mean's step: ``"variance"``, the posterior variance (the natural gradient),
-        or ``"adam"``, the gradient's second moment. Both have the same fixed point.
+        Metric of the mean's step: ``"variance"``, the posterior variance (the natural gradient,
+        which makes the method what it is), or ``"adam"``, the gradient's second moment.
     curvature_rate, averaging
         :math:`\rho = 1/(1/\rho_0 + \gamma t)` at step t after the probe: ``curvature_rate`` is
         :math:`\rho_0`, ``averaging`` is :math:`\gamma`. With 0 the rate is constant, as in the
@@ -76,32 +76,15 @@ class NaturalELBOVI(PosteriorMethod):
     name: ClassVar[str] = "elbo_natural"
     family = "mean_field"
 
-    warm_start: float = 0.5
     natural_rate: float = 0.05
     metric: str = "variance"
     curvature_rate: float = 0.1
-    averaging: float = 0.5
-    antithetic: bool = True
-    probe_steps: int = 50
-    probe_scale: float = 1e-2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("natural_rate", "probe_scale"):
-            require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
-        require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
+        require(is_positive(self.natural_rate), "natural_rate", self.natural_rate, "positive")
         rate = self.curvature_rate
         require(is_positive(rate) and rate < 1, "curvature_rate", rate, "above 0 and below 1")
-        growth = self.averaging
-        require(growth == 0 or is_positive(growth), "averaging", growth, "0 or more, and finite")
-        require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
-        steps = self.probe_steps
-        require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
-
-    @property
-    def evaluations_per_step(self) -> int:
-        """Two for antithetic pairs, else one."""
-        return 2 if self.antithetic else 1
 
     def evaluations(self, steps: int) -> int:
         """One a step of the warm start, two of the probe, then :attr:`evaluations_per_step`."""
@@ -160,23 +143,14 @@ class NaturalELBOOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         if self.warming:
             return self._warm_step(closure, self.learning_rate())
         probing, mean, gradient = self.probing, self.posterior.mean, self.flat.gradient
-        weights = self.flat.values
         if probing:
             spread = self._write_probe_spread(torch.empty_like(mean))
         else:
             spread = torch.rsqrt(self.posterior.precision)
         noise = normal((self.flat.num_weights,), mean, self.generator)
-        torch.mul(spread, noise, out=weights).add_(mean)
-        loss = self._evaluate(closure)
-        if probing or self.method.antithetic:
-            first = gradient.clone()
-            weights.neg_().add_(mean, alpha=2.0)
-            loss = 0.5 * (loss + self._evaluate(closure))
-            gradient.add_(first).mul_(0.5)
-            noise.mul_(first.sub_(gradient))
-        else:
-            noise.mul_(gradient)
-        noise.mul_(self.likelihood_weight)
+        torch.mul(spread, noise, out=self.flat.values).add_(mean)
+        loss, half_difference = self._evaluate_draws(closure, probing or self.method.antithetic)
+        noise.mul_(half_difference).mul_(self.likelihood_weight)
         self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
         if probing:
             self._measure_curvature(noise.div_(spread))

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import adam_step_
+from tsbnn.inference.checks import is_count, require
 from tsbnn.inference.initialise import fresh_weights
-from tsbnn.inference.method import InferenceMethod, is_count, require
+from tsbnn.inference.method import InferenceMethod
 from tsbnn.inference.modules import refuse_batch_statistics
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import SampleSet

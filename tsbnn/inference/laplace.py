@@ -34,7 +34,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
-from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
+from tsbnn.inference.checks import is_count, is_positive, require
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import FullGaussian, MeanFieldGaussian
 

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.checks import are_texts, is_positive, require
 from tsbnn.inference.flat import Slot
-from tsbnn.inference.method import InferenceMethod, require
+from tsbnn.inference.method import InferenceMethod
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import DropoutPosterior
@@ -62,15 +63,10 @@ class MCDropout(InferenceMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         rate, patterns = self.dropout_rate, self.dropped_parameters
-        is_rate = isinstance(rate, int | float) and 0 < rate < 1
-        require(is_rate, "dropout_rate", rate, "above 0 and below 1")
+        fits = is_positive(rate) and rate < 1
+        require(fits, "dropout_rate", rate, "above 0 and below 1")
         require(
-            patterns is None
-            or (
-                isinstance(patterns, tuple)
-                and patterns != ()
-                and all(isinstance(pattern, str) for pattern in patterns)
-            ),
+            patterns is None or (patterns != () and are_texts(patterns)),
             "dropped_parameters",
             patterns,
             "a tuple of name patterns or None",

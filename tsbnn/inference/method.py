@@ -28,12 +28,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
+from tsbnn.inference.checks import are_texts, is_positive, is_share, require
 from tsbnn.inference.flat import Slot
 from tsbnn.inference.priors import FanInPrior, Prior, match_names, prior_from_dict
 
@@ -41,26 +41,6 @@ if TYPE_CHECKING:
     from tsbnn.inference.optimizer import BayesianOptimizer
 
 SCHEDULES = ("cosine", "constant", "inverse_sqrt")
-
-
-def require(condition: bool, name: str, value: object, wanted: str) -> None:
-    """Raise ``ValueError`` naming a setting, its value and what would be right."""
-    if not condition:
-        raise ValueError(f"{name} must be {wanted}, not {value!r}")
-
-
-def is_positive(value: object) -> bool:
-    """Say whether ``value`` is a positive finite number."""
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def is_count(value: object) -> bool:
-    """Say whether ``value`` is an integer (Python's or NumPy's, no bool) of at least 1."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def decay(schedule: str, step: int, total_steps: int | None) -> float:
@@ -250,19 +230,13 @@ class PosteriorMethod(InferenceMethod):
         require(is_positive(self.temperature), "temperature", self.temperature, "positive")
         patterns = self.bayesian_parameters
         require(
-            patterns is None
-            or (isinstance(patterns, tuple) and patterns != () and all(map(_is_text, patterns))),
+            patterns is None or (patterns != () and are_texts(patterns)),
             "bayesian_parameters",
             patterns,
             "a tuple of name patterns or None",
         )
         share = self.warm_start
-        require(
-            share == 0 or (is_positive(share) and share < 1),
-            "warm_start",
-            share,
-            "from 0 to below 1",
-        )
+        require(is_share(share), "warm_start", share, "from 0 to below 1")
 
     def deterministic(self, places: list[Slot]) -> list[bool]:
         """Say for each parameter whether ``bayesian_parameters`` leave it out."""

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.checkpoint import check, restore, snapshot
+from tsbnn.inference.checks import is_count, require
 from tsbnn.inference.diagnostics import Diagnostics
 from tsbnn.inference.flat import FlatWeights
 from tsbnn.inference.loss_average import LossAverage
 from tsbnn.inference.measuring import diagnose
-from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay, is_count, require
+from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
 from tsbnn.inference.posteriors import Posterior
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from tsbnn.inference.checks import is_count, is_not_negative, is_positive, require
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
 
 
@@ -13,6 +17,53 @@ def probe_length(probe_steps: int, warm_start: int, total_steps: int | None) -> 
     if total_steps is None:
         return probe_steps
     return max(1, min(probe_steps, (total_steps - warm_start) // 10))
+
+
+METRICS = ("adam", "variance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbingMethod(PosteriorMethod):
+    r"""Settings of methods that take curvatures from pairs of draws, and first from a probe.
+
+    Parameters
+    ----------
+    metric
+        Metric of the mean's step, which does not move the fixed point: ``"adam"``, the gradient's
+        second moment, or ``"variance"``, the posterior variance.
+    antithetic
+        Evaluate at :math:`m \pm \sigma\varepsilon` on the same minibatch: two gradient evaluations
+        a step, and the minibatch noise of the gradient cancels in the curvature.
+    averaging
+        :math:`\gamma`: how fast the precision becomes an average over ever more steps; 0 for
+        never.
+    probe_steps
+        Steps that measure the curvature after the warm start; at most a tenth of those that are
+        left.
+    probe_scale
+        Spread of the draws meanwhile, in prior standard deviations.
+    """
+
+    warm_start: float = 0.5
+    metric: str = "adam"
+    antithetic: bool = True
+    averaging: float = 0.5
+    probe_steps: int = 50
+    probe_scale: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
+        require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
+        growth, steps, scale = self.averaging, self.probe_steps, self.probe_scale
+        require(is_not_negative(growth), "averaging", growth, "0 or more, and finite")
+        require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
+        require(is_positive(scale), "probe_scale", scale, "positive")
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """Two for antithetic pairs, else one; for each component of a mixture."""
+        return (2 if self.antithetic else 1) * self.evaluations_per_warm_step
 
 
 class ProbingOptimizer(BayesianOptimizer):

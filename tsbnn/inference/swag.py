@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
-from tsbnn.inference.method import InferenceMethod, decay, is_count, is_positive, require
+from tsbnn.inference.checks import is_count, is_positive, require
+from tsbnn.inference.method import InferenceMethod, decay
 from tsbnn.inference.modules import refuse_batch_statistics
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import LowRankGaussian

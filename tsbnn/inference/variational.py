@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tsbnn.inference.method import PosteriorMethod, is_count, require
+from tsbnn.inference.checks import is_count, require
+from tsbnn.inference.method import PosteriorMethod
 
 FAMILIES = ("mean_field", "low_rank", "mixture")
 COMPONENT_WEIGHTS = ("elbo", "equal")

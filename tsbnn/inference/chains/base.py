@@ -36,7 +36,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
-from tsbnn.inference.method import PosteriorMethod, decay, is_count, is_positive, require
+from tsbnn.inference.checks import is_count, is_positive, is_share, require
+from tsbnn.inference.method import PosteriorMethod, decay
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import SampleSet, normal
 
@@ -93,9 +94,7 @@ class SGMCMC(PosteriorMethod):
         super().__post_init__()
         rate, share, steps = self.warm_start_learning_rate, self.burn_in, self.burn_in_steps
         require(is_positive(rate), "warm_start_learning_rate", rate, "positive")
-        require(
-            share == 0 or (is_positive(share) and share < 1), "burn_in", share, "from 0 to below 1"
-        )
+        require(is_share(share), "burn_in", share, "from 0 to below 1")
         require(steps == 0 or is_count(steps), "burn_in_steps", steps, "an integer of at least 0")
         count = self.num_samples
         require(is_count(count), "num_samples", count, "an integer of at least 1")

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tsbnn.inference.chains.base import SGMCMC
 from tsbnn.inference.chains.sghmc import MomentumChainOptimizer, check_friction
-from tsbnn.inference.method import is_count, is_positive, require
+from tsbnn.inference.checks import is_count, is_share, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +61,7 @@ class CyclicalSGMCMC(SGMCMC):
         super().__post_init__()
         require(is_count(self.cycles), "cycles", self.cycles, "an integer of at least 1")
         share = self.exploration
-        require(
-            share == 0 or (is_positive(share) and share < 1),
-            "exploration",
-            share,
-            "from 0 to below 1",
-        )
+        require(is_share(share), "exploration", share, "from 0 to below 1")
         check_friction(self.friction)
         steps, unused = self.burn_in_steps, SGMCMC.burn_in_steps
         require(

@@ -32,12 +32,12 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
-from tsbnn.inference.method import is_positive, require
+from tsbnn.inference.checks import is_positive, require
 
 
 def check_friction(friction: object) -> None:
     """Refuse a friction outside (0, 1]."""
-    fits = is_positive(friction) and isinstance(friction, int | float) and friction <= 1
+    fits = is_positive(friction) and friction <= 1
     require(fits, "friction", friction, "above 0 and at most 1")
 
 

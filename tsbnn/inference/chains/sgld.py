@@ -25,7 +25,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
-from tsbnn.inference.method import is_positive, require
+from tsbnn.inference.checks import is_positive, is_share, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +91,7 @@ class PSGLD(SGMCMC):
     def __post_init__(self) -> None:
         super().__post_init__()
         beta, delta, adapts = self.smoothing, self.regularisation, self.adapts_while_sampling
-        require(
-            beta == 0 or (is_positive(beta) and beta < 1), "smoothing", beta, "from 0 to below 1"
-        )
+        require(is_share(beta), "smoothing", beta, "from 0 to below 1")
         require(is_positive(delta), "regularisation", delta, "positive")
         require(isinstance(adapts, bool), "adapts_while_sampling", adapts, "True or False")
 

@@ -50,18 +50,12 @@ class LowRankELBOOptimizer(ELBOOptimizer):
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
             return super()._step(closure)
-        posterior, gradient, weights = self.posterior, self.flat.gradient, self.flat.values
+        posterior = self.posterior
         latent = normal((posterior.rank,), posterior.mean, self.generator)
         whitened = normal((self.flat.num_weights,), posterior.mean, self.generator)
         whitened.addmv_(self._vectors["relative_factor"], latent)
-        torch.mul(posterior.scale, whitened, out=weights).add_(posterior.mean)
-        loss = self._evaluate(closure)
-        along = gradient.clone()
-        if self.method.antithetic:
-            weights.neg_().add_(posterior.mean, alpha=2.0)
-            loss = 0.5 * (loss + self._evaluate(closure))
-            along.sub_(gradient).mul_(0.5)
-            gradient.add_(along)
+        torch.mul(posterior.scale, whitened, out=self.flat.values).add_(posterior.mean)
+        loss, along = self._evaluate_draws(closure, self.method.antithetic)
         self._update_shape(along, whitened, latent)
         return loss
 

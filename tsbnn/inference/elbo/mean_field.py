@@ -67,28 +67,18 @@ class ELBOOptimizer(AdamMeanOptimizer):
             The sampled gradient with respect to :math:`\log \sigma`, per observation, and the mean
             loss. That with respect to the mean is left in the flat gradient buffer.
         """
-        mean, gradient, weights = self._mean, self.flat.gradient, self.flat.values
+        mean, gradient = self._mean, self.flat.gradient
         scale = self._kept("log_scale").exp()
         noise = normal((self.flat.num_weights,), mean, self.generator)
-        torch.mul(scale, noise, out=weights).add_(mean)
-        loss = self._evaluate_draw(closure)
-        scale_gradient = gradient * noise
-        if self.method.antithetic:
-            first = gradient.clone()
-            weights.neg_().add_(mean, alpha=2.0)
-            loss = 0.5 * (loss + self._evaluate_draw(closure))
-            scale_gradient.addcmul_(gradient, noise, value=-1.0).mul_(0.5)
-            gradient.add_(first).mul_(0.5)
-        scale_gradient.mul_(scale)
+        torch.mul(scale, noise, out=self.flat.values).add_(mean)
+        loss, half_difference = self._evaluate_draws(closure, self.method.antithetic)
+        scale_gradient = half_difference.mul_(noise).mul_(scale)
         if self.method.sticking_the_landing:
             entropy = 1.0 / self.likelihood_weight
             scale_gradient.addcmul_(noise, noise, value=-entropy)
             if not self.method.antithetic:
                 gradient.sub_(torch.where(scale > 0, entropy * noise / scale, 0.0))
         return scale_gradient, loss
-
-    def _evaluate_draw(self, closure: Closure) -> Tensor:
-        return self._evaluate(closure)
 
     def _update(self, scale_gradient: Tensor) -> None:
         """Move mean and scale; the prior's part of the gradient is exact, and the entropy's."""

@@ -19,10 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tsbnn.inference.checks import is_positive, require
 from tsbnn.inference.elbo.low_rank import LowRankELBOOptimizer
 from tsbnn.inference.elbo.mean_field import ELBOOptimizer
 from tsbnn.inference.elbo.mixture import MixtureELBOOptimizer
-from tsbnn.inference.method import is_positive, require
 from tsbnn.inference.variational import VariationalMethod
 
 

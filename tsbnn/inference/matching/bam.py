@@ -32,12 +32,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tsbnn.inference.checks import require
 from tsbnn.inference.matching.base import (
     ScoreMatchingMethod,
     ScoreMatchingOptimizer,
     cholesky_of_product,
 )
-from tsbnn.inference.method import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tsbnn.inference.checks import require
 from tsbnn.inference.matching.base import ScoreMatchingMethod, ScoreMatchingOptimizer
-from tsbnn.inference.method import require
 
 
 @dataclass(frozen=True, kw_only=True)

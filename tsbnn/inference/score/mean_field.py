@@ -103,24 +103,12 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         Returns
         -------
         noise, half_difference, loss
-            What :meth:`_draw` returned, and half the difference of the two gradients (without
-            pairs: the gradient), ``num_weights``; the mean loss. The mean gradient is left in the
-            flat gradient buffer.
+            What :meth:`_draw` and :meth:`_evaluate_draws` return.
         """
-        mean, gradient, weights = self._mean, self.flat.gradient, self.flat.values
         noise = self._draw()
-        weights.add_(mean)
-        loss = self._evaluate_draw(closure)
-        difference = gradient.clone()
-        if self.method.antithetic:
-            weights.neg_().add_(mean, alpha=2.0)
-            loss = 0.5 * (loss + self._evaluate_draw(closure))
-            gradient.add_(difference).mul_(0.5)
-            difference.sub_(gradient)
-        return noise, difference, loss
-
-    def _evaluate_draw(self, closure: Closure) -> Tensor:
-        return self._evaluate(closure)
+        self.flat.values.add_(self._mean)
+        loss, half_difference = self._evaluate_draws(closure, self.method.antithetic)
+        return noise, half_difference, loss
 
     def _update(self, noise: Tensor, half_difference: Tensor) -> None:
         """Update shape and mean from a pair's gradients; overwrites both arguments."""

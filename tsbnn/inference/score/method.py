@@ -28,8 +28,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tsbnn.inference.adam_mean import METRICS
-from tsbnn.inference.method import is_count, is_positive, require
+from tsbnn.inference.checks import is_count, is_positive, require
+from tsbnn.inference.probe import ProbingMethod
 from tsbnn.inference.score.low_rank import LowRankScoreOptimizer
 from tsbnn.inference.score.mean_field import ProximalScoreOptimizer
 from tsbnn.inference.score.mixture import MixtureScoreOptimizer
@@ -37,7 +37,7 @@ from tsbnn.inference.variational import VariationalMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProximalScoreVI(VariationalMethod):
+class ProximalScoreVI(ProbingMethod, VariationalMethod):
     r"""Score-based proximal variational inference.
 
     Two things make it work without tuning:
@@ -82,27 +82,15 @@ class ProximalScoreVI(VariationalMethod):
 
     name: ClassVar[str] = "score"
 
-    warm_start: float = 0.5
-    metric: str = "adam"
-    antithetic: bool = True
     noise_margin: float = 10.0
     initial_strength: float = 20.0
-    averaging: float = 0.5
-    probe_steps: int = 50
-    probe_scale: float = 1e-2
     trust_region: float | None = None
     inner_steps: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
-        for name in ("noise_margin", "initial_strength", "probe_scale"):
+        for name in ("noise_margin", "initial_strength"):
             require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
-        rate = self.averaging
-        require(rate == 0 or is_positive(rate), "averaging", rate, "0 or more, and finite")
-        require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
-        steps = self.probe_steps
-        require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
         require(
             self.metric == "adam" or self.bayesian_parameters is None,
             "metric",
@@ -126,11 +114,6 @@ class ProximalScoreVI(VariationalMethod):
         if self.family == "low_rank":
             require(self.antithetic, "antithetic", False, "True with family='low_rank'")
             require(self.metric == "adam", "metric", self.metric, "'adam' with family='low_rank'")
-
-    @property
-    def evaluations_per_step(self) -> int:
-        """Two for antithetic pairs, else one; for each component of a mixture."""
-        return (2 if self.antithetic else 1) * self.evaluations_per_warm_step
 
     @property
     def optimizer_class(self) -> type[ProximalScoreOptimizer]:

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA2, adam_step_
-from tsbnn.inference.method import PosteriorMethod, is_count, is_positive, require
+from tsbnn.inference.checks import are_texts, is_count, is_positive, require
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import SparseGaussian, normal
 from tsbnn.inference.priors import match_names
@@ -107,8 +108,7 @@ class SparseSubspaceVI(PosteriorMethod):
         require(self.layout in LAYOUTS, "layout", self.layout, f"one of {', '.join(LAYOUTS)}")
         require(self.kernels in KERNELS, "kernels", self.kernels, f"one of {', '.join(KERNELS)}")
         named = self.dense_parameters
-        textual = isinstance(named, tuple) and all(isinstance(name, str) for name in named)
-        require(textual, "dense_parameters", named, "a tuple of name patterns")
+        require(are_texts(named), "dense_parameters", named, "a tuple of name patterns")
 
     @property
     def optimizer_class(self) -> type[SparseSubspaceOptimizer]:

@@ -1,0 +1,38 @@
+"""Checks of settings, and the one form of message for those that do not fit."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import TypeGuard
+
+
+def require(condition: bool, name: str, value: object, wanted: str) -> None:
+    """Raise ``ValueError`` naming a setting, its value and what would be right."""
+    if not condition:
+        raise ValueError(f"{name} must be {wanted}, not {value!r}")
+
+
+def is_positive(value: object) -> TypeGuard[float]:
+    """Say whether ``value`` is a positive finite number."""
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def is_not_negative(value: object) -> bool:
+    """Say whether ``value`` is a finite number of at least 0."""
+    return value == 0 or is_positive(value)
+
+
+def is_share(value: object) -> bool:
+    """Say whether ``value`` is a number from 0 to below 1."""
+    return value == 0 or (is_positive(value) and value < 1)
+
+
+def is_count(value: object) -> bool:
+    """Say whether ``value`` is an integer (Python's or NumPy's, no bool) of at least 1."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def are_texts(value: object) -> bool:
+    """Say whether ``value`` is a tuple of strings, perhaps empty."""
+    return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
