@@ -58,7 +58,7 @@ def gradient_step(shift: float, strength: float, inner_steps: int) -> tuple[Tens
     curvature = ratio * posterior.precision
     gradient = shift * posterior.precision.sqrt()
     draws, scores = pair(posterior, curvature, gradient)
-    strengths = dict.fromkeys(posterior.fisher, torch.tensor(strength, dtype=torch.float64))
+    strengths = dict.fromkeys(posterior.fisher(), torch.tensor(strength, dtype=torch.float64))
     member, _ = proximal_step(posterior, draws, scores, strengths, inner_steps)
     closed = ratio - 1.0
     precision_factors_(closed, [closed], torch.tensor([strength], dtype=torch.float64))
@@ -95,7 +95,7 @@ def test_the_fast_low_rank_step_is_the_one_by_automatic_differentiation(inner_st
     mean, log_scale, offset, scores = torch.randn(4, SIZE, dtype=torch.float64, generator=generator)
     factor = torch.randn(SIZE, 3, dtype=torch.float64, generator=generator)
     scale = log_scale.exp()
-    scale[0], factor[0] = 0.0, 0.0
+    scale[0], factor[0], offset[0] = 0.0, 0.0, 0.0
     posterior = LowRankGaussian(mean, scale, factor)
     strength = torch.linspace(2.0, 50.0, SIZE, dtype=torch.float64)
     factor_strength = torch.tensor(5.0, dtype=torch.float64)
@@ -115,7 +115,7 @@ def test_the_fast_low_rank_step_is_the_one_by_automatic_differentiation(inner_st
     torch.testing.assert_close(posterior.factor, member.factor)
     torch.testing.assert_close(excess, 0.5 * gradients["log_precision"])
     torch.testing.assert_close(noise, 0.25 * gradients["factor"].square().sum())
-    assert float((posterior.scale / before - 1)[1:].abs().min()) > 1e-4
+    assert float((posterior.scale / before - 1).abs().max()) > 1e-2
 
 
 def test_score_vi_by_inner_steps_reaches_the_same_posterior() -> None:

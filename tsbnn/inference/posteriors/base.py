@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -95,12 +95,14 @@ class VariationalFamily(Posterior):
 
     Its shape (all but the means) has dimensionless local coordinates x around any member
     :math:`q_t`, zero there, in which the divergence is isotropic to second order,
-    :math:`\mathrm{KL}(q_t \,\|\, q) \approx \tfrac12 \sum_j F_j x_j^2` with the numbers
-    :math:`F_j` of ``fisher``. Coordinates are dictionaries of tensors whose first dimension is
+    :math:`\mathrm{KL}(q_t \,\|\, q) \approx \tfrac12 \sum_j F_j x_j^2` with the
+    :math:`F_j` of :meth:`fisher`. Coordinates are dictionaries of tensors whose first dimension is
     ``num_weights``.
     """
 
-    fisher: ClassVar[dict[str, float]] = {}
+    def fisher(self) -> dict[str, Tensor]:
+        """Return F for each coordinate: 0-dim, or ``num_weights``."""
+        raise NotImplementedError
 
     def score(self, weights: Tensor) -> Tensor:
         r"""Return :math:`\nabla_\theta \log q` at ``batch_shape x num_weights``, same shape."""

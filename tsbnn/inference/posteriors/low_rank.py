@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -34,9 +34,6 @@ class LowRankGaussian(VariationalFamily):
     """
 
     family = "low_rank"
-    # u: twice the log of d, with its sign changed (a log precision); A: the move of U in units of
-    # d. Here the mean moves apart.
-    fisher: ClassVar[dict[str, float]] = {"log_precision": 0.5, "factor": 1.0}
     locations: Tensor
     scale: Tensor
     factor: Tensor
@@ -112,6 +109,11 @@ class LowRankGaussian(VariationalFamily):
         r"""Return :math:`\sum_i d_i^2 v_i^2 + \| U^\top v \|^2`."""
         return (vectors * self.scale).square().sum(-1) + (vectors @ self.factor).square().sum(-1)
 
+    def fisher(self) -> dict[str, Tensor]:
+        r"""Return :math:`\tfrac12 + \tfrac12 \|\tilde U_i\|^2` for u, and 2 for the factor."""
+        squares = self.relative_factor().square().sum(-1)
+        return {"log_precision": 0.5 + 0.5 * squares, "factor": squares.new_tensor(2.0)}
+
     def coordinates(self) -> dict[str, Tensor]:
         """Return zeros: ``log_precision`` like the scale, ``factor`` like the factor."""
         return {
@@ -120,29 +122,37 @@ class LowRankGaussian(VariationalFamily):
         }
 
     def moved(self, coordinates: Mapping[str, Tensor]) -> Self:
-        r"""Return the Gaussian with :math:`d e^{-u/2}` and :math:`U + \operatorname{diag}(d) A`."""
-        return type(self)(
-            self.mean,
-            self.scale * (-0.5 * coordinates["log_precision"]).exp(),
-            self.factor + self.scale.unsqueeze(-1) * coordinates["factor"],
-        )
+        r"""Return the Gaussian with :math:`d e^{-u/2}` and :math:`\tilde U + A`.
+
+        So u, the change of a log precision, stretches a weight's whole row, and the factor keeps
+        its proportion to the diagonal. The means stay.
+        """
+        scale = self.scale * (-0.5 * coordinates["log_precision"]).exp()
+        relative = self.relative_factor() + coordinates["factor"]
+        return type(self)(self.mean, scale, relative * scale.unsqueeze(-1))
 
     def divergence(self, frozen: Self) -> dict[str, Tensor]:
-        r"""Split the divergence of weights and latent factors z together.
+        r"""Bound the divergence of weights and latent factors z together, for equal means.
 
-        With :math:`\theta = m + d \circ \varepsilon + U z` it is, for equal means,
+        With :math:`\theta = m + d \circ (\varepsilon + \tilde U z)`,
+        :math:`e^{u_i} = d_{t,i}^2 / d_i^2` and :math:`A = \tilde U - \tilde U_t`,
 
         .. math:: \mathrm{KL}(q_t(\theta, z) \,\|\, q(\theta, z)) = \tfrac12 \sum_i \left[
-                  \rho_i - 1 - \log \rho_i + \| \Delta U_i \|^2 / d_i^2 \right],
-                  \qquad \rho_i = d_{t,i}^2 / d_i^2 ,
+                  e^{u_i} - 1 - u_i + \| A_i - (e^{u_i/2} - 1) \tilde U_{t,i} \|^2 \right]
 
-        which is at least the divergence of the weights alone.
+        is at least the divergence of the weights alone, and at most the sum of
+        :math:`\tfrac12 (e^{u_i} - 1 - u_i) + (e^{u_i/2} - 1)^2 \| \tilde U_{t,i} \|^2` for u and
+        :math:`\| A_i \|^2` for the factor, which is returned.
         """
         free = self.scale > 0
-        inverse = _reciprocal(self.scale)
-        ratio = torch.where(free, (frozen.scale * inverse).square(), 1.0)
-        moves = ((self.factor - frozen.factor) * inverse.unsqueeze(-1)).square().sum(-1)
-        return {"log_precision": 0.5 * (ratio - 1.0 - ratio.log()), "factor": 0.5 * moves}
+        stretch = torch.where(free, frozen.scale * _reciprocal(self.scale), 1.0)
+        before = frozen.relative_factor()
+        moves = (self.relative_factor() - before).square().sum(-1)
+        volume = 0.5 * (stretch.square() - 1.0) - stretch.log()
+        return {
+            "log_precision": volume + (stretch - 1.0).square() * before.square().sum(-1),
+            "factor": moves,
+        }
 
     def sizes(self) -> dict[str, int]:
         """Return the number of weights and the rank."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -25,8 +25,6 @@ class MeanFieldGaussian(VariationalFamily):
     """
 
     family = "mean_field"
-    # a: the mean's move in standard deviations; u: the change of the log precision.
-    fisher: ClassVar[dict[str, float]] = {"mean": 1.0, "log_precision": 0.5}
     locations: Tensor
     precision: Tensor
 
@@ -76,9 +74,13 @@ class MeanFieldGaussian(VariationalFamily):
         r"""Return :math:`\sum_i \sigma_i^2 v_i^2`."""
         return (vectors.square() * self.variance).sum(-1)
 
+    def fisher(self) -> dict[str, Tensor]:
+        """Return 1 for moves of the mean in sds, a half for changes of the log precision."""
+        return {"mean": self.mean.new_tensor(1.0), "log_precision": self.mean.new_tensor(0.5)}
+
     def coordinates(self) -> dict[str, Tensor]:
         """Return zeros: no move of means, no change of log precisions, ``num_weights`` each."""
-        return {name: torch.zeros_like(self.mean) for name in self.fisher}
+        return {name: torch.zeros_like(self.mean) for name in self.fisher()}
 
     def moved(self, coordinates: Mapping[str, Tensor]) -> Self:
         r"""Return :math:`\mathcal N(m + \sigma a, 1 / (\lambda e^u))`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -33,8 +33,6 @@ class MixtureGaussian(VariationalFamily):
     """
 
     family = "mixture"
-    # As for one Gaussian, a column for each component.
-    fisher: ClassVar[dict[str, float]] = MeanFieldGaussian.fisher
     means: Tensor
     precisions: Tensor
     log_weights: Tensor
@@ -143,9 +141,13 @@ class MixtureGaussian(VariationalFamily):
         within = self.component_weights @ self.precisions.reciprocal()
         return (vectors.square() * within).sum(-1)
 
+    def fisher(self) -> dict[str, Tensor]:
+        """Return what one Gaussian has, for shares of 1."""
+        return self.component(0).fisher()
+
     def coordinates(self) -> dict[str, Tensor]:
         """Return zeros, ``num_weights x num_components`` each."""
-        return {name: torch.zeros_like(self.means.T) for name in self.fisher}
+        return {name: torch.zeros_like(self.means.T) for name in self.fisher()}
 
     def moved(self, coordinates: Mapping[str, Tensor]) -> Self:
         r"""Return the mixture with :math:`m_k + \sigma_k a_k` and :math:`\lambda_k e^{u_k}`."""

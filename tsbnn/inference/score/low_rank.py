@@ -37,7 +37,7 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
     # Norm of a starting column in units of d.
     INITIAL_NORM = 0.3
     # The factor's directions emerge slowly: its averaging is slower by this.
-    AVERAGING_FACTOR = 0.25
+    AVERAGING_FACTOR = 0.1
     # Stands for a noise not yet measured, so that the factor waits for its first measurement.
     UNKNOWN_NOISE = 1e12
 

@@ -1,12 +1,12 @@
 r"""The proximal step of a low-rank Gaussian, its gradients written out: the fast path.
 
 For one draw :math:`m + \delta` with score :math:`\hat s`, and a member with diagonal :math:`d'`,
-factor :math:`U'` and :math:`P' = \Sigma'^{-1}`, let :math:`w = P' \delta`,
-:math:`R = -w - \hat s` and :math:`v = P' \Sigma_t R`. Then
+relative factor :math:`\tilde U'`, covariance :math:`\Sigma'` and precision :math:`P'`, let
+:math:`w = P' \delta`, :math:`R = -w - \hat s` and :math:`v = P' \Sigma_t R`. Then
 
-.. math:: \partial S / \partial u = -2\, d'^2 \circ v \circ w, \qquad
-          \partial S / \partial A = 2 \operatorname{diag}(d)
-          \left[ v (U'^\top w)^\top + w (U'^\top v)^\top \right]
+.. math:: \partial S / \partial u = -v \circ \delta - w \circ \Sigma' v, \qquad
+          \partial S / \partial A = 2 \left[ (d' \circ v) (\tilde U'^\top (d' \circ w))^\top
+          + (d' \circ w) (\tilde U'^\top (d' \circ v))^\top \right]
 
 for :math:`S = R^\top \Sigma_t R`. So every inner gradient of the factor is of rank two, and only
 its two columns are kept: the large matrix is read a few times and written once. The result is that
@@ -54,52 +54,51 @@ def low_rank_step_(
     # Everything lies with the weights last: rank x num_weights, which is how the factor is stored.
     scale, factor = posterior.scale, posterior.factor.T
     inverse = torch.where(scale > 0, scale, torch.inf).reciprocal_()
+    relative = factor * inverse
+    squares = relative.square().sum(0)
+    rate = 0.5 / ((1.0 + squares) * (1.0 + strength))
+    factor_rate = 0.125 / (1.0 + factor_strength)
     log_precision = torch.zeros_like(scale)
     excess, factor_noise = torch.empty_like(scale), scale.new_zeros(())
-    rate, factor_rate = 0.5 / (1.0 + strength), 0.25 / (1.0 + factor_strength)
-    # The factor's move is rows.T @ columns, in units of the scale.
+    # The relative factor's move is rows.T @ columns.
     columns, rows = factor.new_zeros(0, len(scale)), factor.new_zeros(0, posterior.rank)
     for inner_step in range(inner_steps):
-        if inner_step == 0:
-            own_scale, own_inverse, relative = scale, inverse, factor * inverse
-        else:
+        own_scale, own_inverse = scale, inverse
+        if inner_step > 0:
             shrinkage = (-0.5 * log_precision).exp_()
             own_scale, own_inverse = scale * shrinkage, inverse / shrinkage
-            relative = factor * own_inverse
-            relative.addmm_(rows.T, columns / shrinkage)
         capacitance = relative @ relative.T
         capacitance.diagonal().add_(1.0)
         w = _solve(offset, own_inverse, relative, capacitance)
-        residual = (w + scores).neg_()
-        v = residual
+        v = residual = (w + scores).neg_()
         if inner_step > 0:
             spread = (scale.square() * residual).addmv_(factor.T, factor @ residual)
             v = _solve(spread, own_inverse, relative, capacitance)
-        pair = torch.stack([v, w])
-        new_columns = pair * (2.0 * scale)
-        pair.mul_(own_scale)
-        gradient = (pair[0] * pair[1]).mul_(-2.0)
-        # Row k of `new_rows` goes with row k of `new_columns`: v with U'w, w with U'v.
-        new_rows = pair.flip(0) @ relative.T
+        columns_now = torch.stack([v, w]).mul_(own_scale)
+        along = columns_now @ relative.T
+        # Sigma' v = d' (d' v + U' U'.T d' v), U' relative.
+        image = torch.addmv(columns_now[0], relative.T, along[0]).mul_(own_scale)
+        gradient = image.mul_(w).addcmul_(v, offset).neg_()
+        new_columns, new_rows = columns_now.mul_(2.0), along.flip(0)
         if inner_step == 0:
             norms = _squared_norms(new_columns, new_rows)
             excess.copy_(gradient).mul_(0.5)
             factor_noise = 0.25 * norms.sum()
         else:
-            stretch = log_precision.exp()
-            gradient += 2.0 * strength * (stretch - 1.0)
-            stretch *= 2.0 * factor_strength
-            gradient += stretch * _squared_norms(columns, rows)
-            new_columns = torch.cat([new_columns, columns * stretch.mul_(2.0)])
+            root = shrinkage.reciprocal_()
+            change = (root.square() - 1.0).mul_(0.5).addcmul_(squares, root * (root - 1.0))
+            gradient += change.mul_(4.0 * strength)
+            new_columns = torch.cat([new_columns, columns * (8.0 * factor_strength)])
             new_rows = torch.cat([new_rows, rows])
             norms = _squared_norms(new_columns, new_rows)
         step = gradient.mul_(rate)
         log_precision -= step.mul_(shortening(step.abs()))
         lengths = norms.clamp_(min=0.0).sqrt_().mul_(factor_rate)
         new_columns *= shortening(lengths).mul_(-factor_rate)
+        relative.addmm_(new_rows.T, new_columns)
         columns, rows = torch.cat([columns, new_columns]), torch.cat([rows, new_rows])
-    factor.addmm_(rows.T, columns.mul_(scale))
     scale.mul_(log_precision.mul_(-0.5).exp_())
+    torch.mul(relative, scale, out=factor)
     return excess, factor_noise
 
 

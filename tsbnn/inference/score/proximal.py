@@ -93,7 +93,7 @@ def proximal_step(
     member, gradients
         The next member, and the gradients of J at ``frozen``, where only the scores have a part.
     """
-    coordinates = frozen.coordinates()
+    coordinates, fisher = frozen.coordinates(), frozen.fisher()
     first: dict[str, Tensor] = {}
     with torch.enable_grad():
         for _ in range(inner_steps):
@@ -106,13 +106,9 @@ def proximal_step(
             gradients = torch.autograd.grad(objective, list(moving.values()))
             for (name, coordinate), gradient in zip(moving.items(), gradients, strict=True):
                 first.setdefault(name, gradient)
-                strength = strengths[name]
-                if strength.ndim:
-                    strength = strength.view(-1, *[1] * (gradient.ndim - 1))
-                rate = 0.25 / frozen.fisher[name] / (1.0 + strength)
-                step = rate * gradient
-                lengths = step.reshape(len(step), -1).norm(dim=1)
-                factors = shortening(lengths).view(-1, *[1] * (step.ndim - 1))
-                coordinates[name] = (coordinate - step * factors).detach()
+                rate = 0.25 / fisher[name] / (1.0 + strengths[name])
+                lengths = gradient.reshape(len(gradient), -1).norm(dim=1) * rate
+                rate = (rate * shortening(lengths)).view(-1, *[1] * (gradient.ndim - 1))
+                coordinates[name] = (coordinate - rate * gradient).detach()
     with torch.no_grad():
         return frozen.moved(coordinates), first
