@@ -115,7 +115,7 @@ def test_the_fast_low_rank_step_is_the_one_by_automatic_differentiation(inner_st
     torch.testing.assert_close(posterior.factor, member.factor)
     torch.testing.assert_close(excess, 0.5 * gradients["log_precision"])
     torch.testing.assert_close(noise, 0.25 * gradients["factor"].square().sum())
-    assert float((posterior.scale / before - 1).abs().max()) > 1e-2
+    assert float((posterior.scale / before - 1)[1:].abs().max()) > 1e-2
 
 
 def test_score_vi_by_inner_steps_reaches_the_same_posterior() -> None:
