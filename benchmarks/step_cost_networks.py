@@ -83,20 +83,20 @@ class Row:
     total_steps: int = 1_000
 
 
-# Behind a warm start, a probe or a burn-in of no steps, or of one.
+# Behind a warm start or a burn-in of no steps, or a probe of a few.
 AT_ONCE = {"warm_start": 0.0}
-PROBED = {"warm_start": 0.0, "probe_steps": 1}
+PROBED = {"warm_start": 0.0, "probe_steps": 8}
 CHAIN = {"warm_start": 0.0, "burn_in": 0.0}
 ROWS = {
-    "score": Row("score", PROBED),
+    "score": Row("score", PROBED, lead_in=10),
     "score, low rank (r=5)": Row(
-        "score", {**PROBED, "family": "low_rank", "rank": 5}, goal="low-rank"
+        "score", {**PROBED, "family": "low_rank", "rank": 5}, "low-rank", lead_in=10
     ),
     "elbo": Row("elbo", AT_ONCE),
     "elbo, low rank (r=5)": Row(
         "elbo", {**AT_ONCE, "family": "low_rank", "rank": 5}, goal="low-rank"
     ),
-    "elbo_natural": Row("elbo_natural", PROBED),
+    "elbo_natural": Row("elbo_natural", PROBED, lead_in=10),
     "alpha": Row("alpha", AT_ONCE),
     "sgld": Row("sgld", CHAIN),
     "psgld": Row("psgld", CHAIN),
