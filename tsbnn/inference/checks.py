@@ -1,4 +1,4 @@
-"""Checks of settings, and the one form of message for those that do not fit."""
+"""Checks of settings and losses, and the messages for those that do not fit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ def require(condition: bool, name: str, value: object, wanted: str) -> None:
     """Raise ``ValueError`` naming a setting, its value and what would be right."""
     if not condition:
         raise ValueError(f"{name} must be {wanted}, not {value!r}")
+
+
+def not_finite(loss: float, gradient_evaluations: int) -> FloatingPointError:
+    """Return the error for a loss, or a gradient where the loss is finite, that is not."""
+    name = "gradient" if math.isfinite(loss) else "loss"
+    return FloatingPointError(
+        f"the {name} is not finite after {gradient_evaluations} gradient evaluations "
+        f"(loss {loss}); the step was not taken. Check the data for extreme values "
+        "and the network for operations without a gradient, or lower the learning rate."
+    )
 
 
 def is_positive(value: object) -> TypeGuard[float]:

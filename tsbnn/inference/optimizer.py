@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.checkpoint import check, restore, snapshot
-from tsbnn.inference.checks import is_count, require
+from tsbnn.inference.checks import is_count, not_finite, require
 from tsbnn.inference.diagnostics import Diagnostics
 from tsbnn.inference.flat import FlatWeights
 from tsbnn.inference.loss_average import LossAverage
@@ -52,12 +52,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
     ) -> None:
         wanted = "an integer of at least 1"
         require(is_count(num_observations), "num_observations", num_observations, wanted)
-        require(
-            total_steps is None or is_count(total_steps),
-            "total_steps",
-            total_steps,
-            f"{wanted} or None",
-        )
+        fits = total_steps is None or is_count(total_steps)
+        require(fits, "total_steps", total_steps, f"{wanted} or None")
         if total_steps is None and method.needs_total_steps:
             raise ValueError(
                 f"{type(method).__name__} plans its run from beginning to end: give total_steps"
@@ -278,12 +274,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
         looked_at = loss.device.type == "cpu" or self.gradient_evaluations % 50 == 0
         if looked_at and not bool(torch.isfinite(loss + self.flat.gradient.sum())):
             self._rest()
-            name = "gradient" if bool(torch.isfinite(loss)) else "loss"
-            raise FloatingPointError(
-                f"the {name} is not finite after {self.gradient_evaluations} gradient evaluations "
-                f"(loss {loss.item()}); the step was not taken. Check the data for extreme values "
-                "and the network for operations without a gradient, or lower the learning rate."
-            )
+            raise not_finite(loss.item(), self.gradient_evaluations)
         return loss
 
     def _rest(self) -> None:
