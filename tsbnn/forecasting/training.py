@@ -18,6 +18,7 @@ from gluonts.itertools import Cached
 from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
 from gluonts.transform import Transformation
 from torch import nn
+from torch.nn.utils import parameters_to_vector
 
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset
@@ -202,8 +203,10 @@ def _continued(
     posterior = copy.deepcopy(predictor.posterior).cpu()
     trained_by = METHODS.get(predictor.training_summary.get("inference", ""))
     if trained_by is not None and not trained_by.is_posterior:
-        # Its spread is that of masks, members or a path, and no belief that data have formed.
-        posterior = PointMass(posterior.mean)
+        # Its spread is that of masks, members or a path, and no belief that data have formed. The
+        # network holds the mean, or after an ensemble a member: no average that nobody trained.
+        trained = [weight for weight in network.parameters() if weight.requires_grad]
+        posterior = PointMass(parameters_to_vector(trained).detach())
     before, now = predictor.training_summary.get("temperature", 1.0), method.temperature
     if before != 1 and now != 1:
         # Above stand `_train`, `train`, `train_model` and `train_from`, then the caller.
