@@ -115,7 +115,7 @@ def cases() -> list[Case]:
             "gap_left",
             0.20,
             [
-                ("score, low rank", 6_000, {**settings, "averaging": 0.1, "inner_steps": 8}),
+                ("score, low rank", 6_000, settings),
                 ("elbo, low rank", 10_000, {**settings, **calm}),
             ],
         )
@@ -125,7 +125,7 @@ def cases() -> list[Case]:
         "sd_error_max",
         0.25,
         [
-            ("score, low rank", 6_000, {**low_rank, "averaging": 0.1, "learning_rate": 2e-2}),
+            ("score, low rank", 6_000, {**low_rank, "learning_rate": 2e-2}),
             ("elbo, low rank", 6_000, {**low_rank, **calm, "antithetic": True}),
         ],
     )

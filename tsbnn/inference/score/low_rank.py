@@ -36,8 +36,10 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
     INNER_STEPS = 2
     # Norm of a starting column in units of d.
     INITIAL_NORM = 0.3
-    # The factor's directions emerge slowly: its averaging is slower by this.
-    AVERAGING_FACTOR = 0.1
+    # The factor's directions emerge slowly. So its averaging is slower than the diagonal's, and its
+    # margin over the noise smaller, whose measure sums over all weights and is cautious already.
+    AVERAGING_FACTOR = 0.05
+    MARGIN_FACTOR = 0.3
     # Stands for a noise not yet measured, so that the factor waits for its first measurement.
     UNKNOWN_NOISE = 1e12
 
@@ -90,7 +92,8 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
     def _factor_strength(self) -> Tensor:
         method, steps = self.method, self.steps - self.phase_ends["probe"]
         floor = method.initial_strength + self.AVERAGING_FACTOR * method.averaging * steps
-        return (self._vectors["factor_noise"] * method.noise_margin).clamp_(min=floor)
+        margin = self.MARGIN_FACTOR * method.noise_margin
+        return (self._vectors["factor_noise"] * margin).clamp_(min=floor)
 
     def _update_shape(self, noise: Tensor, half_difference: Tensor) -> None:
         """Take the proximal step; ``noise`` is the pair's offset from the mean."""
