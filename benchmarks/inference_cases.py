@@ -284,6 +284,6 @@ REASONS = {
     "lets a chain forget its start. Standardised features instead",
     "chains: two modes 6 sds apart": "a chain crosses too seldom for shares: 4 sds instead",
     "cyclical: two modes 6 sds apart": "its exploration has no noise of its own, and an exact "
-    "gradient gives it none: tests/inference/test_cyclical.py has the visits under noise",
+    "gradient gives it none: tests/inference/chains/test_cyclical.py has the visits under noise",
     "ssvi: density below 1": "no known answer; benchmarks.sparse holds it to dense VI",
 }
