@@ -124,8 +124,10 @@ class Side:
             self.optimizer = torch.optim.Adam(self.module.parameters(), 1e-4, **fastest_adam())
         else:
             inference = method(row.method, **{"learning_rate": 1e-4, **row.settings})
+            # Few observations: an untrained network of 10 million weights has hardly a posterior of
+            # many, and what a step costs does not depend on it.
             self.optimizer = inference.optimizer(
-                self.module, num_observations=10_000, total_steps=row.total_steps
+                self.module, num_observations=100, total_steps=row.total_steps
             )
 
     def closure(self) -> Tensor:
