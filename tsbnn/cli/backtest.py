@@ -36,7 +36,9 @@ def backtest(
     inference: Annotated[
         str,
         typer.Option(
-            help="Inference methods, by comma, e.g. score,elbo,ensemble,sghmc,laplace,map."
+            help="Inference methods, by comma: score, elbo, elbo_natural, alpha, map, ensemble, "
+            "mc_dropout, swag, laplace, sgld, psgld, sghmc, cyclical, ssvi; bam, gsm for at most "
+            "2,000 weights."
         ),
     ] = "score,elbo,map",
     out: Annotated[
