@@ -1,7 +1,8 @@
 """The table of benchmarks.inference: which method is run on which target and held to what.
 
 Settings were chosen on seed 100 (`python -m benchmarks.inference --tune METHOD ...`), the table's
-seeds are 0 to 4. What is not here is a method's default.
+seeds are 0 to 4; RESULTS.md names the two rows that were changed after these were seen. What is not
+here is a method's default.
 """
 
 from __future__ import annotations
