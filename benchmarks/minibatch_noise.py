@@ -35,7 +35,7 @@ from tsbnn.inference import IsotropicPrior, method
 
 MINIBATCHES, OBSERVATIONS, WEIGHTS = 5_000, 10_000, 20
 SIZES = (8, 16, 32, 64, 128, 256, 512, OBSERVATIONS)
-SEEDS = range(3)
+SEEDS = range(5)
 PRIOR = IsotropicPrior(1.0)
 IMAGE = Path(__file__).parents[1] / "docs/images/minibatch_noise.png"
 
