@@ -29,7 +29,7 @@ def may(parts: str, libraries: str) -> May:
 # cli -> evaluation, datasets, forecasting -> inference, networks.
 ARROWS = {
     "inference": may("", "torch"),
-    "networks": may("", "torch"),
+    "networks": may("", "gluonts torch"),
     "forecasting": may(
         "inference networks", "gluonts lightning numpy orjson pandas safetensors torch"
     ),

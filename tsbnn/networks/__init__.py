@@ -1,3 +1,20 @@
 """Forecasting networks: plain torch modules that know nothing of inference."""
 
 from __future__ import annotations
+
+from tsbnn.networks.autoregressive import AutoregressiveNetwork, PointLosses, Predicted
+from tsbnn.networks.conversion import from_gluonts
+from tsbnn.networks.deepar import DeepAR
+from tsbnn.networks.lstm import LSTM
+from tsbnn.networks.sampling import Evaluator, sample_paths
+
+__all__ = [
+    "LSTM",
+    "AutoregressiveNetwork",
+    "DeepAR",
+    "Evaluator",
+    "PointLosses",
+    "Predicted",
+    "from_gluonts",
+    "sample_paths",
+]
