@@ -6,15 +6,19 @@ from tsbnn.networks.autoregressive import AutoregressiveNetwork, PointLosses, Pr
 from tsbnn.networks.conversion import from_gluonts
 from tsbnn.networks.deepar import DeepAR
 from tsbnn.networks.lstm import LSTM
+from tsbnn.networks.patch_transformer import PatchTransformer
 from tsbnn.networks.sampling import Evaluator, sample_paths
+from tsbnn.networks.transformer import Transformer
 
 __all__ = [
     "LSTM",
     "AutoregressiveNetwork",
     "DeepAR",
     "Evaluator",
+    "PatchTransformer",
     "PointLosses",
     "Predicted",
+    "Transformer",
     "from_gluonts",
     "sample_paths",
 ]

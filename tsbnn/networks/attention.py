@@ -31,6 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from tsbnn.networks.checks import check_whole
+
 # Positions of a path are kept in blocks of this many, so that appending copies one block only.
 _BLOCK = 4
 
@@ -177,6 +179,64 @@ class AttentionLayer(nn.Module):
     def _feedforward(self, x: Tensor) -> Tensor:
         hidden = self.dropout(torch.relu(linear(self.expand, self.feedforward_norm(x))))
         return x + self.dropout(linear(self.contract, hidden))
+
+
+class AttentionLayers(nn.Module):
+    """Layers one upon another, and a LayerNorm of what they give.
+
+    Weights start at torch's defaults.
+
+    Parameters
+    ----------
+    d_model
+        Width of inputs and outputs, a multiple of ``nhead``.
+    nhead
+        Number of heads.
+    num_layers
+        Number of layers.
+    dim_feedforward
+        Hidden units of each layer's feed-forward network.
+    dropout_rate
+        As of :class:`AttentionLayer`.
+
+    Raises
+    ------
+    ValueError
+        If a number is no whole number of at least 1, or ``nhead`` does not divide ``d_model``.
+    """
+
+    def __init__(
+        self, d_model: int, nhead: int, num_layers: int, dim_feedforward: int, dropout_rate: float
+    ) -> None:
+        super().__init__()
+        d_model, nhead = check_whole(d_model, "d_model"), check_whole(nhead, "nhead")
+        dim_feedforward = check_whole(dim_feedforward, "dim_feedforward")
+        if d_model % nhead:
+            raise ValueError(
+                f"d_model={d_model} with nhead={nhead}: every head takes d_model / nhead units, so "
+                "d_model must be a multiple of nhead"
+            )
+        self.layers = nn.ModuleList(
+            AttentionLayer(d_model, nhead, dim_feedforward, dropout_rate)
+            for _ in range(check_whole(num_layers, "num_layers"))
+        )
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, x: Tensor, causal: bool) -> tuple[Tensor, tuple[Memory, ...]]:
+        """Run over sequences ``batch x time x d_model``; also return each layer's memory."""
+        memories = []
+        for layer in self.layers:
+            x, memory = layer(x, causal)
+            memories.append(memory)
+        return self.norm(x), tuple(memories)
+
+    def advance(self, x: Tensor, memories: tuple[Memory, ...]) -> tuple[Tensor, tuple[Memory, ...]]:
+        """Run over the next position of every path, ``batch x paths x d_model``."""
+        new = []
+        for layer, memory in zip(self.layers, memories, strict=True):
+            x, grown = layer.advance(x, memory)
+            new.append(grown)
+        return self.norm(x), tuple(new)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, causal: bool) -> Tensor:
