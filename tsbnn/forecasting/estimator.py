@@ -107,6 +107,7 @@ class BayesianEstimator(Estimator):
         validation_data: Dataset | None = None,
         shuffle_buffer_length: int | None = None,
         cache_data: bool = True,
+        cache_limit: int | None = None,
         ckpt_path: str | None = None,
         **kwargs: Any,
     ) -> BayesianPredictor:
@@ -122,8 +123,17 @@ class BayesianEstimator(Estimator):
         shuffle_buffer_length
             As in GluonTS.
         cache_data
-            Transform every series once and keep the result in memory, which takes most of the
-            loader's time away. GluonTS's default is not to.
+            Transform every series once, keep the result in memory, where training runs, and cut
+            every batch out of it by one gather a field: the batches that GluonTS would give, with
+            the same law of windows, without most of the loader's time. Where that cannot be (an
+            unknown sampler, a splitter other than an InstanceSplitter) GluonTS's loader is used,
+            over series in memory, and the log says why. False reads and transforms the series
+            again and again, as GluonTS does by default.
+        cache_limit
+            Bytes that the transformed series may take, by default a quarter of the free memory.
+            Larger data are streamed, as if ``cache_data`` were False: give a dataset that reads
+            from disk, such as GluonTS's ``ArrowFile`` (memory-mapped) or ``ParquetFile`` of
+            ``gluonts.dataset.arrow``, which need pyarrow (``pip install tsbnn[parquet]``).
         ckpt_path
             A Lightning checkpoint of an earlier run to go on from: weights, posterior, optimizer
             and weight noise continue exactly, the sequence of windows starts anew.
@@ -141,6 +151,7 @@ class BayesianEstimator(Estimator):
             validation_data,
             shuffle_buffer_length=shuffle_buffer_length,
             cache_data=cache_data,
+            cache_limit=cache_limit,
             ckpt_path=ckpt_path,
         ).predictor
 
@@ -151,6 +162,7 @@ class BayesianEstimator(Estimator):
         validation_data: Dataset | None = None,
         shuffle_buffer_length: int | None = None,
         cache_data: bool = True,
+        cache_limit: int | None = None,
         ckpt_path: str | None = None,
     ) -> BayesianPredictor:
         """Infer the posterior with an earlier one as the prior, starting at its mean.
@@ -178,6 +190,7 @@ class BayesianEstimator(Estimator):
             from_predictor=predictor,
             shuffle_buffer_length=shuffle_buffer_length,
             cache_data=cache_data,
+            cache_limit=cache_limit,
             ckpt_path=ckpt_path,
         ).predictor
 
@@ -188,6 +201,7 @@ class BayesianEstimator(Estimator):
         from_predictor: BayesianPredictor | None = None,
         shuffle_buffer_length: int | None = None,
         cache_data: bool = True,
+        cache_limit: int | None = None,
         ckpt_path: str | None = None,
         **kwargs: Any,
     ) -> TrainOutput:
@@ -199,6 +213,7 @@ class BayesianEstimator(Estimator):
             from_predictor=from_predictor,
             shuffle_buffer_length=shuffle_buffer_length,
             cache_data=cache_data,
+            cache_limit=cache_limit,
             ckpt_path=ckpt_path,
         )
 

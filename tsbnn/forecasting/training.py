@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import tempfile
 import time
 import warnings
@@ -13,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 from gluonts.dataset.common import Dataset
-from gluonts.env import env
-from gluonts.itertools import Cached
-from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
+from gluonts.torch.model.estimator import TrainOutput
 from gluonts.transform import Transformation
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
-from tsbnn.forecasting.inputs import check_dataset
+from tsbnn.forecasting.inputs import check_count, check_dataset
 from tsbnn.forecasting.lightning_module import (
     BayesianLightningModule,
     ValidatedLightningModule,
@@ -31,12 +30,12 @@ from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.random_state import (
     RandomStream,
-    SeededLoader,
     derived_seed,
     fresh_seed,
     generator,
 )
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
+from tsbnn.forecasting.windows import Loading, data_loader
 from tsbnn.inference import (
     METHODS,
     BayesianOptimizer,
@@ -50,7 +49,7 @@ from tsbnn.inference import (
 if TYPE_CHECKING:
     from tsbnn.forecasting.estimator import BayesianEstimator
 
-_WEIGHT_NOISE, _VALIDATION, _LAST_PASS = 11, 12, 13
+_WEIGHT_NOISE, _VALIDATION, _LAST_PASS, _WINDOWS = 11, 12, 13, 14
 
 
 def train(
@@ -61,12 +60,15 @@ def train(
     from_predictor: BayesianPredictor | None,
     shuffle_buffer_length: int | None,
     cache_data: bool,
+    cache_limit: int | None,
     ckpt_path: str | None,
 ) -> TrainOutput:
     """Train; see :meth:`tsbnn.forecasting.BayesianEstimator.train`."""
     check_dataset(training_data, "training_data")
     if validation_data is not None:
         check_dataset(validation_data, "validation_data")
+    if cache_limit is not None:
+        check_count(cache_limit, "cache_limit")
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
@@ -77,7 +79,7 @@ def train(
             training_data,
             validation_data,
             from_predictor,
-            {"shuffle_buffer_length": shuffle_buffer_length},
+            {"shuffle_buffer_length": shuffle_buffer_length, "memory_limit": cache_limit},
             cache_data,
             ckpt_path,
             seed,
@@ -125,15 +127,27 @@ def _train(
         total_steps,
         generator(derived_seed(seed, _WEIGHT_NOISE)),
     )
-    batches = _loader(estimator, transformation, training_data, gluonts_module, cache_data, loading)
-    validation = None
-    if validation_data is not None:
-        loader = _loader(
-            estimator, transformation, validation_data, gluonts_module, cache_data, None
-        )
-        validation = SeededLoader(loader, derived_seed(seed, _VALIDATION))
     trainer = pl.Trainer(**settings)
     started = time.perf_counter()
+    wanted = Loading(
+        is_single_pass=False,
+        generator=generator(derived_seed(seed, _WINDOWS)),
+        device=trainer.strategy.root_device,
+        name="training_data",
+        **loading,
+    )
+    load = functools.partial(
+        data_loader, estimator, transformation, module=gluonts_module, cache_data=cache_data
+    )
+    batches = load(training_data, loading=wanted)
+    validation = None
+    if validation_data is not None:
+        wanted = wanted._replace(
+            is_single_pass=True,
+            generator=generator(derived_seed(seed, _VALIDATION)),
+            name="validation_data",
+        )
+        validation = load(validation_data, loading=wanted)
     trainer.fit(module, train_dataloaders=batches, val_dataloaders=validation, ckpt_path=ckpt_path)
     if isinstance(module, ValidatedLightningModule) and validation is not None:
         module.validate_last(validation)
@@ -151,24 +165,6 @@ def _train(
         trainer=trainer,
         predictor=predictor.to(_device(trainer)),
     )
-
-
-def _loader(
-    estimator: PyTorchLightningEstimator,
-    transformation: Transformation,
-    data: Dataset,
-    module: pl.LightningModule,
-    cache_data: bool,
-    training: dict[str, Any] | None,
-) -> Any:
-    """Build GluonTS's loader for training (with the options of ``training``) or validation."""
-    with env._let(max_idle_transforms=max(len(data), 100)):
-        transformed = transformation.apply(data, is_train=True)
-        if cache_data:
-            transformed = Cached(transformed)
-        if training is not None:
-            return estimator.create_training_data_loader(transformed, module, **training)
-        return estimator.create_validation_data_loader(transformed, module)
 
 
 def _again_and_again(loader: Iterable[Any]) -> Iterator[Any]:
