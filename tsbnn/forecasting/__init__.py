@@ -6,6 +6,11 @@ The only place where forecasting networks and inference methods meet.
 from __future__ import annotations
 
 from tsbnn.forecasting.estimator import BayesianEstimator
+from tsbnn.forecasting.estimators import (
+    DeepAREstimator,
+    PatchTransformerEstimator,
+    TransformerEstimator,
+)
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.likelihood import WindowLosses, window_losses
 from tsbnn.forecasting.paths import Paths, draw_paths
@@ -17,9 +22,12 @@ __all__ = [
     "BayesianEstimator",
     "BayesianForecast",
     "BayesianPredictor",
+    "DeepAREstimator",
     "ModelFormatError",
+    "PatchTransformerEstimator",
     "Paths",
     "PosteriorNetwork",
+    "TransformerEstimator",
     "WindowLosses",
     "draw_paths",
     "load",

@@ -37,6 +37,9 @@ from gluonts.torch.model.wavenet.module import WaveNet
 from gluonts.torch.util import take_last
 from torch import Tensor, nn
 
+from tsbnn.networks.autoregressive import AutoregressiveNetwork
+from tsbnn.networks.patch_transformer import PatchTransformer
+
 Batch = Mapping[str, Any]
 OBSERVED = ("past_observed_values", "future_observed_values")
 
@@ -132,6 +135,13 @@ def _wavenet(network: WaveNet, batch: Batch) -> WindowLosses:
     return WindowLosses(total, observed[..., network.receptive_field :].sum(-1))
 
 
+@window_losses.register(AutoregressiveNetwork)
+@window_losses.register(PatchTransformer)
+def _ours(network: Any, batch: Batch) -> WindowLosses:
+    losses, observed = network.point_losses(**batch)
+    return WindowLosses(losses.sum(-1), observed.sum(-1))
+
+
 def check_head(owner: object, name: str) -> None:
     """Refuse an estimator or network whose output head is no likelihood.
 
@@ -151,17 +161,28 @@ def check_head(owner: object, name: str) -> None:
     head = getattr(owner, "distr_output", None)
     if head is None:
         return
-    if not isinstance(head, DistributionOutput) or type(head).loss is not DistributionOutput.loss:
-        raise ValueError(
-            f"{name} has the head {type(head).__name__}, whose loss is not a log-likelihood: "
-            "there is no posterior to infer from it. Pass a distribution head instead, "
-            f"e.g. distr_output={StudentTOutput.__name__}()."
-        )
+    check_loss(head, name)
     if getattr(head, "beta", 0.0) > 0:
         raise ValueError(
             f"{name} has the head {type(head).__name__}(beta={head.beta}): the beta-NLL weighs "
             "observations by their variance and is no likelihood. "
             f"Pass distr_output={type(head).__name__}() with beta=0."
+        )
+
+
+def check_loss(head: object, name: str) -> None:
+    """Refuse a head whose loss is no log-likelihood: quantiles, implicit quantiles.
+
+    Raises
+    ------
+    ValueError
+        Naming ``name``, the estimator or network, and the head.
+    """
+    if not isinstance(head, DistributionOutput) or type(head).loss is not DistributionOutput.loss:
+        raise ValueError(
+            f"{name} has the head {type(head).__name__}, whose loss is not a log-likelihood: "
+            "there is no posterior to infer from it. Pass a distribution head instead, "
+            f"e.g. distr_output={StudentTOutput.__name__}()."
         )
 
 

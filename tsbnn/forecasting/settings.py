@@ -107,6 +107,15 @@ def trainer_settings(
         settings["devices"] = 1
     if method.is_posterior:
         _drop_clipping(settings, given, method)
+    return where_to_write(settings, folder)
+
+
+def where_to_write(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Complete a trainer's arguments: where it writes, and which callbacks it has.
+
+    Without ``default_root_dir`` everything is written to ``folder`` and no checkpoint is kept;
+    with it, the last one is. The list of callbacks is a new one.
+    """
     callbacks = settings.get("callbacks") or []
     callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
     root = settings.setdefault("default_root_dir", str(folder))
@@ -115,7 +124,7 @@ def trainer_settings(
         warnings.warn(
             "a ModelCheckpoint without dirpath writes to a temporary folder that is removed after "
             "training: give it a dirpath, or trainer_kwargs a default_root_dir.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if not any(isinstance(callback, Checkpoint) for callback in callbacks):
         if root == str(folder):

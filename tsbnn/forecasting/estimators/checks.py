@@ -1,0 +1,88 @@
+"""What the estimators are given, checked when they are built: arguments and what they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gluonts.time_feature import get_lags_for_frequency, time_features_from_frequency_str
+
+from tsbnn.networks.checks import check_wholes
+
+
+def check_learning(lr: float, weight_decay: float) -> None:
+    """Refuse learning rates of 0 or less and negative decay.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument and its value.
+    """
+    if not lr > 0:
+        raise ValueError(f"lr={lr}: expected a number above 0")
+    if not weight_decay >= 0:
+        raise ValueError(f"weight_decay={weight_decay}: expected a number of at least 0")
+
+
+def check_heads(d_model: int, nhead: int) -> None:
+    """Refuse a width that its heads cannot share equally.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    if d_model % nhead:
+        raise ValueError(f"d_model={d_model}: expected a multiple of nhead={nhead}")
+
+
+def settled_cardinality(
+    num_feat_static_cat: int,
+    cardinality: Sequence[int] | None,
+    embedding_dimension: Sequence[int] | None,
+) -> list[int]:
+    """Return the categories of each static feature: one feature of one category if there are none.
+
+    Raises
+    ------
+    ValueError
+        If ``cardinality`` is missing, or it or ``embedding_dimension`` does not fit.
+    """
+    # As in GluonTS, without such features there is one of one category.
+    count, given = (num_feat_static_cat, cardinality) if num_feat_static_cat else (1, [1])
+    categories: list[int] = check_wholes(given or [], "cardinality", count)
+    if embedding_dimension is not None:
+        check_wholes(embedding_dimension, "embedding_dimension", count)
+    return categories
+
+
+def settled_lags(freq: str, lags_seq: Sequence[int] | None) -> list[int]:
+    """Return the lags, by default those that GluonTS has for the frequency.
+
+    Raises
+    ------
+    ValueError
+        If there are none, one is below 1, or GluonTS has none for the frequency.
+    """
+    if lags_seq is None:
+        try:
+            return [int(lag) for lag in get_lags_for_frequency(freq)]
+        except Exception as error:
+            raise ValueError(f"GluonTS has no lags for freq={freq!r}: {error}") from error
+    return check_wholes(lags_seq, "lags_seq")
+
+
+def settled_time_features(freq: str, time_features: Sequence[Any] | None) -> list[Any]:
+    """Return the time features, by default those that GluonTS has for the frequency.
+
+    Raises
+    ------
+    ValueError
+        If GluonTS does not know the frequency.
+    """
+    if time_features is not None:
+        return list(time_features)
+    try:
+        return list(time_features_from_frequency_str(freq))
+    except Exception as error:
+        raise ValueError(f"freq={freq!r} is no frequency that GluonTS knows: {error}") from error

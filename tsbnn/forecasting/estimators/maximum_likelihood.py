@@ -1,0 +1,183 @@
+"""Deterministic training, as GluonTS's estimators do it, without some of its habits.
+
+A second ``train`` keeps its callbacks, nothing is written unless a ``default_root_dir`` is named,
+no random numbers are spent on a summary of the model, and the weights that are kept are the best on
+validation data or the last, never those of a lucky epoch of training.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from gluonts.dataset.common import Dataset
+from gluonts.model import Predictor
+from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
+from gluonts.torch.model.predictor import PyTorchPredictor
+
+from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
+from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
+from tsbnn.forecasting.inputs import check_dataset
+from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.settings import count_observed, where_to_write
+from tsbnn.forecasting.windows import Loading, data_loader
+
+
+class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
+    """Deterministic training of a network, with or without validation data.
+
+    Subclasses define what :class:`gluonts.torch.model.estimator.PyTorchLightningEstimator` asks
+    for; their Lightning module is a :class:`LikelihoodLightningModule`.
+    """
+
+    def train_model(
+        self,
+        training_data: Dataset,
+        validation_data: Dataset | None = None,
+        from_predictor: Predictor | None = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = True,
+        ckpt_path: str | None = None,
+        **kwargs: Any,
+    ) -> TrainOutput:
+        """Train as :meth:`train` does; return the Lightning module and the trainer as well."""
+        check_dataset(training_data, "training_data")
+        if validation_data is not None:
+            check_dataset(validation_data, "validation_data")
+        count_observed(training_data)
+        transformation = self.create_transformation()
+        module = self.create_lightning_module()
+        if from_predictor is not None:
+            _continue(module, from_predictor)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
+            stack.enter_context(without_foreign_warnings())
+            settings: dict[str, Any] = {"accelerator": "auto", "devices": 1, "logger": False}
+            settings |= self.trainer_kwargs
+            trainer = pl.Trainer(**where_to_write(settings, folder))
+            load = functools.partial(
+                data_loader, self, transformation, module=module, cache_data=cache_data
+            )
+            wanted = Loading(
+                is_single_pass=False,
+                generator=generator(int(torch.randint(2**62, ()))),
+                device=trainer.strategy.root_device,
+                shuffle_buffer_length=shuffle_buffer_length,
+                name="training_data",
+            )
+            batches = load(training_data, loading=wanted)
+            validation = None
+            if validation_data is not None:
+                # The same windows every time: weights are compared, not lucky windows.
+                wanted = wanted._replace(
+                    is_single_pass=True, generator=generator(0), name="validation_data"
+                )
+                validation = load(validation_data, loading=wanted)
+            stack.enter_context(warnings.catch_warnings())
+            # That there is no validation is what the user wants.
+            warnings.filterwarnings("ignore", "You defined a `validation_step`")
+            trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
+        module.restore_best()
+        return TrainOutput(
+            transformation=transformation,
+            trained_net=module,
+            trainer=trainer,
+            predictor=self.create_predictor(transformation, module),
+        )
+
+    def train(
+        self,
+        training_data: Dataset,
+        validation_data: Dataset | None = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = True,
+        ckpt_path: str | None = None,
+        **kwargs: Any,
+    ) -> PyTorchPredictor:
+        """Fit the network by maximum likelihood.
+
+        Initial weights, windows and dropout come from the global random state, as in GluonTS:
+        ``lightning.seed_everything`` before makes it repeatable.
+
+        Parameters
+        ----------
+        training_data
+            A GluonTS dataset; missing targets are NaN and count for nothing.
+        validation_data
+            If given, the weights with the lowest validation loss are kept, instead of the last.
+        shuffle_buffer_length
+            As in GluonTS.
+        cache_data
+            Transform every series once and keep the result in memory. GluonTS's default is not to.
+        ckpt_path
+            A Lightning checkpoint of an earlier run to go on from.
+        **kwargs
+            Ignored, as in GluonTS.
+
+        Raises
+        ------
+        TypeError
+            For data that are no GluonTS dataset or can be read once only.
+        ValueError
+            If a series lacks a field or one has another shape than the arguments say, if nothing
+            is observed, and if no series is long enough for a window.
+        """
+        return self.train_model(
+            training_data,
+            validation_data,
+            shuffle_buffer_length=shuffle_buffer_length,
+            cache_data=cache_data,
+            ckpt_path=ckpt_path,
+        ).predictor
+
+    def train_from(
+        self,
+        predictor: Predictor,
+        training_data: Dataset,
+        validation_data: Dataset | None = None,
+        shuffle_buffer_length: int | None = None,
+        cache_data: bool = True,
+        ckpt_path: str | None = None,
+    ) -> PyTorchPredictor:
+        """Go on from the weights of an earlier predictor of an estimator like this one.
+
+        Raises
+        ------
+        TypeError
+            If ``predictor`` is none of these estimators'.
+        ValueError
+            If its network is another one.
+        """
+        return self.train_model(
+            training_data,
+            validation_data,
+            from_predictor=predictor,
+            shuffle_buffer_length=shuffle_buffer_length,
+            cache_data=cache_data,
+            ckpt_path=ckpt_path,
+        ).predictor
+
+
+def _continue(module: LikelihoodLightningModule, predictor: Predictor) -> None:
+    """Put the weights of a predictor's network into the module."""
+    old = predictor.network if isinstance(predictor, PyTorchPredictor) else None
+    if not isinstance(old, LikelihoodLightningModule):
+        raise TypeError(
+            f"train_from needs a predictor of an estimator like this one, trained "
+            f"deterministically, not {type(predictor).__name__}"
+        )
+    here = {name: tuple(value.shape) for name, value in module.model.state_dict().items()}
+    there = {name: tuple(value.shape) for name, value in old.model.state_dict().items()}
+    if type(old.model) is not type(module.model) or here != there:
+        differing = sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k))
+        raise ValueError(
+            f"the predictor's {type(old.model).__name__} is not the estimator's "
+            f"{type(module.model).__name__}: they differ in {differing[:5] or 'their class'}"
+        )
+    module.load_state_dict(old.state_dict())
