@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from gluonts.torch import DeepAREstimator
+from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
 
-from tsbnn.forecasting import BayesianEstimator
+from tsbnn.forecasting import BayesianEstimator, DeepAREstimator
 from tsbnn.forecasting.catalogue import NETWORKS, network
 
 
@@ -45,11 +45,12 @@ def test_every_network_trains_and_forecasts(name: str, features: bool) -> None:
 
 
 def test_further_settings_reach_the_estimator() -> None:
-    built = network("deepar", freq="h", prediction_length=24, hidden_size=7)
-    assert isinstance(built, DeepAREstimator)
-    assert built.hidden_size == 7
+    for name, cls in (("deepar", DeepAREstimator), ("gluonts_deepar", GluontsDeepAREstimator)):
+        built = network(name, freq="h", prediction_length=24, hidden_size=7)
+        assert isinstance(built, cls)
+        assert built.hidden_size == 7
 
 
 def test_unknown_networks_are_refused() -> None:
-    with pytest.raises(ValueError, match="no network is named 'deeper'; there are deepar"):
+    with pytest.raises(ValueError, match="no network is named 'deeper'; there are deepar, tr"):
         network("deeper", freq="D", prediction_length=2)

@@ -171,10 +171,10 @@ def test_inference_by_name_by_object_and_by_description(tiny) -> None:
 
 def test_description_and_seeds(tiny) -> None:
     names = {name: BayesianEstimator(tiny(name)).describe()["network"] for name in NETWORKS}
-    assert names == {name: name for name in NETWORKS}
+    assert names == {name: f"gluonts_{name}" for name in NETWORKS}
     estimator = BayesianEstimator(tiny("deepar", num_parallel_samples=30), "elbo", seed=1)
     assert estimator.describe() == {
-        "network": "deepar",
+        "network": "gluonts_deepar",
         "inference": "elbo",
         "family": "mean_field",
     }

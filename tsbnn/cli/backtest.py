@@ -32,7 +32,13 @@ def backtest(
     dataset: Annotated[
         str, typer.Option(help="Name of a registered dataset, or path of a CSV or Parquet file.")
     ],
-    models: Annotated[str, typer.Option(help="Networks, by comma: deepar.")] = "deepar",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Networks, by comma: deepar, transformer, patch_transformer; gluonts_deepar for "
+            "GluonTS's own."
+        ),
+    ] = "deepar",
     inference: Annotated[
         str,
         typer.Option(

@@ -9,13 +9,36 @@ from gluonts.model import Estimator
 
 
 def _deepar(**arguments: Any) -> Estimator:
+    from tsbnn.forecasting.estimators import DeepAREstimator
+
+    return DeepAREstimator(**arguments)
+
+
+def _transformer(**arguments: Any) -> Estimator:
+    from tsbnn.forecasting.estimators import TransformerEstimator
+
+    return TransformerEstimator(**arguments)
+
+
+def _patch_transformer(**arguments: Any) -> Estimator:
+    from tsbnn.forecasting.estimators import PatchTransformerEstimator
+
+    return PatchTransformerEstimator(**arguments)
+
+
+def _gluonts_deepar(**arguments: Any) -> Estimator:
     from gluonts.torch import DeepAREstimator
 
     return DeepAREstimator(**arguments)
 
 
-#: Makers of estimators by the name of their network.
-NETWORKS: Mapping[str, Callable[..., Estimator]] = {"deepar": _deepar}
+#: Makers of estimators by the name of their network; GluonTS's own are called ``gluonts_…``.
+NETWORKS: Mapping[str, Callable[..., Estimator]] = {
+    "deepar": _deepar,
+    "transformer": _transformer,
+    "patch_transformer": _patch_transformer,
+    "gluonts_deepar": _gluonts_deepar,
+}
 
 
 def network(

@@ -33,7 +33,8 @@ class BayesianEstimator(Estimator):
     Parameters
     ----------
     estimator
-        A GluonTS torch estimator with a distribution head.
+        One of ours (:class:`tsbnn.DeepAREstimator`, …) or of GluonTS's torch estimators, with a
+        distribution head.
     inference
         An inference method, its name in :data:`tsbnn.inference.METHODS` (``"score"``, ``"elbo"``,
         ``"ensemble"``, ``"sghmc"``, …), or what its ``to_dict`` gave.
@@ -253,11 +254,11 @@ def _method(inference: Any, settings: dict[str, Any]) -> InferenceMethod:
 
 
 def _network_name(estimator: Estimator) -> str:
-    """Name of the network in tables: that of GluonTS's package, else the class in snake case."""
+    """Name of the network in tables: ``gluonts_`` and GluonTS's package, or the class in words."""
     cls = type(estimator)
     package = re.fullmatch(r"gluonts\.torch\.model\.(\w+)(\.\w+)*", cls.__module__)
     if package:
-        return package[1]
+        return f"gluonts_{package[1]}"
     stem = cls.__name__.removesuffix("Estimator") or cls.__name__
     # DeepAR is one word to forecasters.
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem.replace("DeepAR", "Deepar"))
