@@ -25,7 +25,7 @@ Every method is made of operations that ``torch.func.vmap`` batches over stacked
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -233,7 +233,7 @@ class AttentionLayers(nn.Module):
     def advance(self, x: Tensor, memories: tuple[Memory, ...]) -> tuple[Tensor, tuple[Memory, ...]]:
         """Run over the next position of every path, ``batch x paths x d_model``."""
         new = []
-        for layer, memory in zip(self.layers, memories, strict=True):
+        for layer, memory in zip(cast(list[AttentionLayer], self.layers), memories, strict=True):
             x, grown = layer.advance(x, memory)
             new.append(grown)
         return self.norm(x), tuple(new)

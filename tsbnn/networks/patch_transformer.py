@@ -21,7 +21,6 @@ from tsbnn.networks.checks import (
     check_wholes,
 )
 from tsbnn.networks.patches import PatchFeatures
-from tsbnn.networks.sampling import Evaluator
 
 STUDENT_T = StudentTOutput()
 
@@ -170,7 +169,7 @@ class PatchTransformer(nn.Module):
         """What GluonTS's splitters ask for."""
         return self.past_length
 
-    def encode(self, tokens: Tensor, static_cat: Tensor | None) -> tuple[Tensor, tuple[()]]:
+    def encode(self, tokens: Tensor, static_cat: Tensor | None) -> Tensor:
         """Read the patches of windows; all that depends on weights, but for the head.
 
         Parameters
@@ -182,9 +181,8 @@ class PatchTransformer(nn.Module):
 
         Returns
         -------
-        tuple
-            Vectors that the head projects, ``batch x prediction_length x d_model``, and an empty
-            state: there is nothing to advance.
+        Tensor
+            Vectors that the head projects, ``batch x prediction_length x d_model``.
         """
         if self.embedder is not None:
             static = self.embedder(static_cat).unsqueeze(1).expand(-1, tokens.shape[1], -1)
@@ -192,7 +190,7 @@ class PatchTransformer(nn.Module):
         hidden, _ = self.layers(linear(self.patch_proj, tokens) + self.positions, causal=False)
         times = torch.relu(linear(self.time_proj, hidden[:, -self.features.future_patches :]))
         times = times.reshape(tokens.shape[0], -1, hidden.shape[-1])
-        return times[:, : self.prediction_length], ()
+        return times[:, : self.prediction_length]
 
     def forward(
         self,
@@ -203,7 +201,6 @@ class PatchTransformer(nn.Module):
         past_observed_values: Tensor | None = None,
         future_time_feat: Tensor | None = None,
         past_feat_dynamic_real: Tensor | None = None,
-        evaluator: Evaluator | None = None,
     ) -> Predicted:
         """Arguments of the head for the horizon, ``batch x prediction_length``.
 
@@ -218,9 +215,6 @@ class PatchTransformer(nn.Module):
             ``batch x context_length``; gaps are filled with any number.
         past_feat_dynamic_real
             ``batch x context_length x num_past_feat_dynamic_real``.
-        evaluator
-            Who runs the weights (``encode`` and ``param_proj``), perhaps several draws at once; by
-            default this network at its own.
 
         Returns
         -------
@@ -242,9 +236,8 @@ class PatchTransformer(nn.Module):
             "past_feat_dynamic_real": past_feat_dynamic_real,
         }
         patches, loc, scale = self.features(inputs)
-        evaluator = self if evaluator is None else evaluator
-        hidden, _ = evaluator.encode(patches, feat_static_cat)
-        return Predicted(tuple(evaluator.param_proj(hidden)), loc, scale)
+        hidden = self.encode(patches, feat_static_cat)
+        return Predicted(tuple(self.param_proj(hidden)), loc, scale)
 
     def point_losses(
         self,
@@ -258,7 +251,6 @@ class PatchTransformer(nn.Module):
         feat_static_cat: Tensor | None = None,
         feat_static_real: Tensor | None = None,
         past_feat_dynamic_real: Tensor | None = None,
-        evaluator: Evaluator | None = None,
     ) -> PointLosses:
         """Negative log-likelihood of every target of the horizon given the context, in nats.
 
@@ -269,14 +261,13 @@ class PatchTransformer(nn.Module):
         future_target, future_observed_values
             ``batch x prediction_length``.
         past_target, past_observed_values, past_time_feat, future_time_feat, feat_static_cat
-        feat_static_real, past_feat_dynamic_real, evaluator
+        feat_static_real, past_feat_dynamic_real
             As those of :meth:`forward`.
 
         Returns
         -------
         PointLosses
-            ``batch x prediction_length``; with an evaluator of several draws the losses have its
-            dimension in front.
+            ``batch x prediction_length``.
         """
         args, loc, scale = self(
             feat_static_cat=feat_static_cat,
@@ -286,7 +277,6 @@ class PatchTransformer(nn.Module):
             past_observed_values=past_observed_values,
             future_time_feat=future_time_feat,
             past_feat_dynamic_real=past_feat_dynamic_real,
-            evaluator=evaluator,
         )
         nll = heads.point_losses(
             self.distr_output, args, future_target, future_observed_values, loc, scale

@@ -119,9 +119,9 @@ class PatchFeatures:
             "past_feat_dynamic_real": self.num_past_feat_dynamic_real,
         }
         check_fields({name: (width, inputs.get(name)) for name, width in widths.items()})
-        for name, width in widths.items():
-            field, length = inputs.get(name), lengths.get(name.partition("_")[0])
-            if width and name.endswith(("feat", "dynamic_real")) and field.shape[1] != length:
+        for name in ("past_time_feat", "future_time_feat", "past_feat_dynamic_real"):
+            field, width, length = inputs.get(name), widths[name], lengths[name.partition("_")[0]]
+            if field is not None and width and field.shape[1] != length:
                 raise ValueError(
                     f"{name} of shape {tuple(field.shape)}: expected batch x {length} x {width}"
                 )
