@@ -174,7 +174,7 @@ def _windows(transformed: Iterable[Any], reference: Reference, loading: Loading)
     for entry in itertools.chain(head, entries):
         builder.add(entry)
         examples.look(entry, builder.lengths[-1])
-    store = builder.build(front=splitter.past_length)
+    store = builder.build(splitter.past_length, splitter.dummy_value)
     stream = window_stream(
         sampler, store.lengths, loading.generator, loading.shuffle_buffer_length, loading.name
     )

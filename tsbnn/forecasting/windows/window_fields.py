@@ -129,6 +129,8 @@ class WindowCutter:
         self.is_time_major = splitter.output_NTC
         self.dummy = splitter.dummy_value
         self.fields = fields
+        has_sign = any(field.part == "padding" for field in fields)
+        self._needs_mask = has_sign or not store.is_padded
         self._points = torch.arange(self.past, device=device)
         target = store.series[splitter.target_field].dtype
         self._padding_type = torch.float64 if type(splitter) is TFTInstanceSplitter else target
@@ -149,6 +151,7 @@ class WindowCutter:
 
     def cut(self, cuts: Cuts, *, is_padded: bool = True) -> dict[str, Tensor]:
         """Cut a batch; ``is_padded=False`` says that no window reaches before its series."""
+        is_padded = is_padded and self._needs_mask
         mask = self._points < cuts.missing[:, None] if is_padded else None
         return {field.name: self._cut(field, cuts, mask) for field in self.fields}
 
@@ -163,7 +166,7 @@ class WindowCutter:
         pieces = []
         if field.part != "future":
             past = self._slices[field.source, "past"].index_select(0, cuts.rows)
-            if mask is not None:
+            if mask is not None and not self.store.is_padded:
                 extra = (1,) * (past.ndim - 2)
                 dummy = torch.tensor(self.dummy).to(past.dtype).item()
                 past.masked_fill_(mask.view(*mask.shape, *extra), dummy)

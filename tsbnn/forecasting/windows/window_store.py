@@ -6,7 +6,7 @@ from a strided view in which row ``i`` is the slice that starts at ``i``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,17 @@ class WindowStore:
     Parameters
     ----------
     series
-        Time-major fields, ``(front + total time) x channels`` (or without channels).
+        Time-major fields, ``rows x channels`` (or without channels): points of all series, one
+        series after the other, with room in front of the first or of each.
     statics
         Fields that do not change with time, ``number of series x …``.
     starts
         Row of each series' first point.
     lengths
         Points of each series.
+    is_padded
+        Whether the room in front of each series holds what a window shows there. Otherwise that
+        is the end of the series before, and to be masked.
     """
 
     def __init__(
@@ -37,11 +41,14 @@ class WindowStore:
         statics: dict[str, Tensor],
         starts: Tensor,
         lengths: Tensor,
+        *,
+        is_padded: bool,
     ) -> None:
         self.series = series
         self.statics = statics
         self.starts = starts
         self.lengths = lengths
+        self.is_padded = is_padded
 
     @property
     def nbytes(self) -> int:
@@ -53,7 +60,7 @@ class WindowStore:
         """Return the store with its fields on a device; where series start stays on the CPU."""
         series = {name: field.to(device) for name, field in self.series.items()}
         statics = {name: field.to(device) for name, field in self.statics.items()}
-        return WindowStore(series, statics, self.starts, self.lengths)
+        return WindowStore(series, statics, self.starts, self.lengths, is_padded=self.is_padded)
 
     def slices(self, name: str, length: int) -> Tensor:
         """View a field as all its slices of ``length`` points: row ``i`` starts at row ``i``."""
@@ -122,44 +129,36 @@ class StoreBuilder:
         kept.append(array)
         self.nbytes += array.nbytes
 
-    def build(self, front: int) -> WindowStore:
-        """Store what was taken, behind ``front`` points of zeros that no window shows.
+    def build(self, front: int, dummy: float = 0.0) -> WindowStore:
+        """Store what was taken.
 
-        A window that reaches before the first series would start there; before other series it
-        would show the end of the one before. Whoever cuts windows masks both.
+        Parameters
+        ----------
+        front
+            Points that a window may reach before the start of its series.
+        dummy
+            What it shows there. Each series gets as much room in front where that does no more
+            than double the store and fits into memory; many short series only get it before the
+            first.
         """
         lengths = torch.tensor(self.lengths, dtype=torch.int64)
+        number, total = len(lengths), int(lengths.sum())
+        is_padded = number * front <= total and 2 * self.nbytes <= self.memory_limit
         starts = front + lengths.cumsum(0) - lengths
+        if is_padded:
+            starts += front * torch.arange(number)
         series = {}
         for name in list(self._series):
             # One by one, so that only one field at a time exists twice.
             arrays = self._series.pop(name)
-            empty = np.zeros((front, *arrays[0].shape[1:]), arrays[0].dtype)
-            series[name] = torch.from_numpy(np.concatenate([empty, *arrays]))
+            room = np.full((front, *arrays[0].shape[1:]), dummy, arrays[0].dtype)
+            if is_padded:
+                arrays = [part for array in arrays for part in (room, array)]
+            else:
+                arrays.insert(0, room)
+            series[name] = torch.from_numpy(np.concatenate(arrays))
         statics = {name: torch.from_numpy(np.stack(kept)) for name, kept in self._statics.items()}
-        return WindowStore(series, statics, starts, lengths)
-
-
-def store_series(
-    entries: Iterable[dict[str, Any]],
-    target: str,
-    series_fields: Sequence[str],
-    static_fields: Sequence[str],
-    *,
-    front: int,
-    memory_limit: int,
-) -> WindowStore:
-    """Store the fields of all entries; see :class:`StoreBuilder`.
-
-    Raises
-    ------
-    NotServedError
-        If a field cannot be stored, or memory does not suffice.
-    """
-    builder = StoreBuilder(target, series_fields, static_fields, memory_limit)
-    for entry in entries:
-        builder.add(entry)
-    return builder.build(front)
+        return WindowStore(series, statics, starts, lengths, is_padded=is_padded)
 
 
 def _array(entry: dict[str, Any], name: str) -> np.ndarray:
