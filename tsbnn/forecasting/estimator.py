@@ -12,6 +12,8 @@ from gluonts.dataset.common import Dataset
 from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
+from tsbnn.forecasting.chunks import check_memory_limit
+from tsbnn.forecasting.draws import check_evaluation
 from tsbnn.forecasting.inputs import check_count, check_seed
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.settings import check_budget, check_estimator
@@ -54,6 +56,8 @@ class BayesianEstimator(Estimator):
         Training budget; excludes ``max_epochs`` and ``max_steps`` in ``trainer_kwargs``.
     inference_kwargs
         Settings of the inference method, e.g. ``{"temperature": 0.1}``.
+    draw_evaluation, memory_limit
+        Of predictions, as those of :class:`BayesianPredictor`.
 
     Raises
     ------
@@ -75,6 +79,8 @@ class BayesianEstimator(Estimator):
         num_observations: int | None = None,
         gradient_evaluations: int | None = None,
         inference_kwargs: dict[str, Any] | None = None,
+        draw_evaluation: str = "auto",
+        memory_limit: int | None = None,
     ) -> None:
         check_estimator(estimator)
         super().__init__(lead_time=estimator.lead_time)
@@ -93,6 +99,8 @@ class BayesianEstimator(Estimator):
         self.inference = _method(inference, inference_kwargs or {})
         if gradient_evaluations is not None:
             check_budget(self.inference, gradient_evaluations)
+        self.draw_evaluation = check_evaluation(draw_evaluation)
+        self.memory_limit = check_memory_limit(memory_limit)
         self.num_draws = num_draws
         self.num_samples = num_samples or getattr(estimator, "num_parallel_samples", 100)
         self.seed = seed

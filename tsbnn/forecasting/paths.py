@@ -38,7 +38,7 @@ def draw_paths(network: nn.Module, inputs: Batch, num_paths: int) -> Paths:
     others return ``(distr_args, loc, scale)`` for their ``distr_output``. Register a function for
     networks that do neither.
     """
-    if "num_parallel_samples" in inspect.signature(network.forward).parameters:
+    if samples_themselves(network):
         return Paths(network(**inputs, num_parallel_samples=num_paths), None, None)
     distr_args, loc, scale = network(**inputs)
     head: Any = network.distr_output
@@ -46,10 +46,16 @@ def draw_paths(network: nn.Module, inputs: Batch, num_paths: int) -> Paths:
     samples = distribution.sample((num_paths,)).transpose(0, 1)
     if getattr(network, "nonnegative_pred_samples", False):
         return Paths(torch.relu(samples), None, None)
-    return Paths(samples, *_moments(distribution))
+    return Paths(samples, *moments(distribution))
 
 
-def _moments(distribution: Distribution) -> tuple[Tensor | None, Tensor | None]:
+def samples_themselves(network: nn.Module) -> bool:
+    """Say whether a network's ``forward`` gives paths, as those of autoregressive networks do."""
+    return "num_parallel_samples" in inspect.signature(network.forward).parameters
+
+
+def moments(distribution: Distribution) -> tuple[Tensor | None, Tensor | None]:
+    """Mean and variance of a distribution where there are formulas, else None and None."""
     try:
         return distribution.mean, distribution.variance
     except NotImplementedError:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from gluonts.core.component import validated
 from gluonts.dataset.common import Dataset
@@ -16,16 +15,17 @@ from gluonts.itertools import select
 from gluonts.torch.batchify import batchify
 from gluonts.torch.model.predictor import OutputTransform, PyTorchPredictor
 from gluonts.transform import SelectFields, Transformation
-from torch import Tensor
 
+from tsbnn.forecasting.chunks import check_memory_limit
+from tsbnn.forecasting.draws import check_evaluation
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset, check_seed
-from tsbnn.forecasting.likelihood import Batch, known_padding
-from tsbnn.forecasting.paths import Paths, draw_paths
+from tsbnn.forecasting.likelihood import known_padding
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
-from tsbnn.forecasting.random_state import RandomStream, derived_seed, generator
-from tsbnn.inference import Posterior, weights_at
+from tsbnn.forecasting.prediction import Prediction
+from tsbnn.forecasting.random_state import RandomStream, derived_seed
+from tsbnn.inference import Posterior
 
 _WEIGHTS, _PATHS = 1, 2
 
@@ -50,6 +50,21 @@ class BayesianPredictor(PyTorchPredictor):
         What training did, in JSON terms: ``gradient_evaluations``, ``num_observations``,
         ``temperature``, ``wall_s``, ``inference``, ``settings``, ``seed``, ``diagnostics`` (those
         of :class:`tsbnn.inference.Diagnostics`) and more.
+    draw_evaluation
+        How a network is run at its weight draws: ``"loop"``, one after the other, ``"batched"``,
+        all in one, or ``"auto"``, whichever is expected to be faster. Forecasts are the same up to
+        rounding. Networks that cannot be batched (GluonTS's WaveNet and temporal fusion
+        transformer, and those with a function of their own for
+        :func:`tsbnn.forecasting.draw_paths`) take the loop.
+    memory_limit
+        Bytes that predicting may take besides the forecasts themselves, see
+        :class:`tsbnn.forecasting.prediction.Prediction`; by default 1 GiB, on CUDA a quarter of
+        the device. Another limit can change the random numbers, not their law.
+
+    Raises
+    ------
+    ValueError
+        For another ``draw_evaluation``, or a ``memory_limit`` below 1.
     """
 
     @validated()
@@ -67,6 +82,8 @@ class BayesianPredictor(PyTorchPredictor):
         output_transform: OutputTransform | None = None,
         lead_time: int = 0,
         device: str | torch.device = "auto",
+        draw_evaluation: str = "auto",
+        memory_limit: int | None = None,
     ) -> None:
         super().__init__(
             input_names=input_names,
@@ -82,6 +99,8 @@ class BayesianPredictor(PyTorchPredictor):
         self.num_samples = num_samples
         self.seed = seed
         self.training_summary = training_summary or {}
+        self.draw_evaluation = check_evaluation(draw_evaluation)
+        self.memory_limit = check_memory_limit(memory_limit)
 
     @property
     def posterior(self) -> Posterior:
@@ -134,13 +153,16 @@ class BayesianPredictor(PyTorchPredictor):
             batch_size=self.batch_size,
             stack_fn=lambda data: batchify(data, self.device),
         )
-        atoms = self.posterior.num_atoms
-        is_point = atoms == 1
-        num_draws = min(self.num_draws, num_samples, atoms or num_samples)
-        draws = self.posterior.sample(num_draws, generator(derived_seed(seed, _WEIGHTS)))
-        # numpy's split gives parts that differ by at most one.
-        sizes = [len(part) for part in np.array_split(np.arange(num_samples), num_draws)]
-        draw_index = np.repeat(np.arange(num_draws), sizes)
+        prediction = Prediction(
+            self.prediction_net.network,
+            self.posterior,
+            self.num_draws,
+            num_samples,
+            seed=derived_seed(seed, _WEIGHTS),
+            draw_evaluation=self.draw_evaluation,
+            memory_limit=self.memory_limit,
+        )
+        is_point = self.posterior.num_atoms == 1
         stream = RandomStream(derived_seed(seed, _PATHS))
         batches = iter(loader)
         while True:
@@ -150,36 +172,22 @@ class BayesianPredictor(PyTorchPredictor):
                 return
             self.prediction_net.eval()
             with stream.active(), without_foreign_warnings(), torch.no_grad():
-                samples, mean, variance = self._paths(batch, draws, sizes)
+                inputs = select(self.input_names, known_padding(batch), ignore_missing=True)
+                samples, mean, variance = prediction(inputs)
+                if self.output_transform is not None:
+                    # The moments would not be those of the transformed paths.
+                    samples, mean, variance = self.output_transform(batch, samples), None, None
             for row, start in enumerate(batch["forecast_start"]):
                 yield BayesianForecast(
                     samples=samples[row],
                     start_date=start,
-                    draw_index=draw_index,
+                    draw_index=prediction.draw_index,
                     item_id=batch["item_id"][row] if "item_id" in batch else None,
                     info=batch["info"][row] if "info" in batch else None,
                     draw_mean=None if mean is None else mean[row],
                     draw_variance=None if variance is None else variance[row],
                     point_posterior=is_point,
                 )
-
-    def _paths(
-        self, batch: Batch, draws: Tensor, sizes: list[int]
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Paths ``batch x num_samples x time`` and moments ``batch x num_draws x time``."""
-        inputs = select(self.input_names, known_padding(batch), ignore_missing=True)
-        network = self.prediction_net.network
-        per_draw: list[Paths] = []
-        for weights, size in zip(draws, sizes, strict=True):
-            with weights_at(network, weights):
-                paths = draw_paths(network, inputs, size)
-            per_draw.append(paths)
-        samples = torch.cat([paths.samples for paths in per_draw], dim=1).cpu().numpy()
-        if self.output_transform is not None:
-            # The moments would not be those of the transformed paths.
-            return self.output_transform(batch, samples), None, None
-        mean = _stacked([paths.mean for paths in per_draw])
-        return samples, mean, _stacked([paths.variance for paths in per_draw])
 
     def serialize(self, path: Path) -> None:
         """Write the predictor in GluonTS's format; its tensors as CPU tensors, to load anywhere."""
@@ -200,12 +208,3 @@ class BayesianPredictor(PyTorchPredictor):
         with RandomStream(0).active():
             predictor: BayesianPredictor = super().deserialize(Path(path), device)
         return predictor
-
-
-def _stacked(moments: list[Tensor | None]) -> np.ndarray | None:
-    """Stack the draws' moments to ``batch x num_draws x time``, if every draw has them."""
-    known = [moment for moment in moments if moment is not None]
-    if len(known) < len(moments):
-        return None
-    stacked: np.ndarray = torch.stack(known, dim=1).cpu().numpy()
-    return stacked

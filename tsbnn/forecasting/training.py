@@ -270,4 +270,6 @@ def _predictor(
         training_summary=summary,
         output_transform=gluonts_predictor.output_transform,
         lead_time=gluonts_predictor.lead_time,
+        draw_evaluation=bayesian.draw_evaluation,
+        memory_limit=bayesian.memory_limit,
     )

@@ -1,0 +1,201 @@
+"""Sample paths of a network at K weight draws: which way its kind is evaluated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from gluonts.torch.model.deepar.module import DeepARModel
+from torch import Tensor, nn
+
+from tsbnn.forecasting.chunks import Cost, measure
+from tsbnn.forecasting.draw_evaluators import build_evaluator
+from tsbnn.forecasting.draws import (
+    choose,
+    forward_at,
+    is_batchable,
+    stacked_parameters,
+)
+from tsbnn.forecasting.likelihood import Batch
+from tsbnn.forecasting.paths import Paths, draw_paths, moments, samples_themselves
+from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.inference import weights_at
+from tsbnn.networks import AutoregressiveNetwork, Evaluator, from_gluonts, sample_paths
+from tsbnn.networks.head import sample
+
+_COSTS: WeakKeyDictionary[nn.Module, dict[Any, Cost]] = WeakKeyDictionary()
+
+
+class DrawnPaths(ABC):
+    """Paths of one network at several weight vectors.
+
+    Parameters
+    ----------
+    network
+        The network; its own weights are put back after each use.
+    evaluation
+        ``"auto"``, ``"loop"`` or ``"batched"``; networks that cannot be batched take the loop.
+    keep
+        Whether the same weights come again and again: what is built for them is then kept.
+    """
+
+    def __init__(self, network: nn.Module, evaluation: str, *, keep: bool = False) -> None:
+        self.network = network
+        self.evaluation = evaluation
+        self.keep = keep
+
+    @staticmethod
+    def of(network: nn.Module, evaluation: str, *, keep: bool = False) -> DrawnPaths:
+        """Find the kind of a network."""
+        if draw_paths.dispatch(type(network)) is not draw_paths.dispatch(object):
+            return SeparatePaths(network, evaluation, keep=keep)
+        if isinstance(network, AutoregressiveNetwork) or type(network) is DeepARModel:
+            return AutoregressivePaths(network, evaluation, keep=keep)
+        if samples_themselves(network):
+            return SeparatePaths(network, evaluation, keep=keep)
+        return DirectPaths(network, evaluation, keep=keep)
+
+    @abstractmethod
+    def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
+        """Draw paths; random numbers come from torch's global state.
+
+        Parameters
+        ----------
+        weights
+            ``draws x num_weights``.
+        inputs
+            What the network takes, each ``batch x ...``.
+        num_paths
+            Of each series and draw.
+
+        Returns
+        -------
+        Paths
+            Samples ``draws x batch x num_paths x time`` (``x dim``), moments
+            ``draws x batch x time`` (``x dim``) or None.
+        """
+
+    def cost(self, weights: Tensor, inputs: Batch) -> Cost:
+        """Bytes that a draw, a series and a path need; measured once for each network.
+
+        The way of evaluation does not enter: the larger cost of both counts.
+        """
+        known = _COSTS.setdefault(self.network, {})
+        key = tuple((name, value.shape[1:], value.dtype) for name, value in inputs.items())
+        if key not in known:
+
+            def work(series: int, paths: int) -> Paths:
+                some = {name: value[[0] * series] for name, value in inputs.items()}
+                return type(self)(self.network, "batched")(weights[:1], some, paths)
+
+            # Trials must not take random numbers from the paths.
+            with RandomStream(0).active():
+                known[key] = measure(work)
+        return known[key]
+
+    def trial(self, weights: Tensor, inputs: Batch, way: str) -> Any:
+        """Evaluate something that takes no random numbers and every kind of step."""
+        raise NotImplementedError
+
+    def _way(self, kind: str, weights: Tensor, inputs: Batch, num_paths: int) -> str:
+        def trial(way: str) -> Any:
+            some = {name: value[:1] for name, value in inputs.items()}
+            return self.trial(weights[[0, -1]], some, way)
+
+        if self.evaluation == "loop" or not is_batchable(self.network, trial):
+            return "loop"
+        rows = len(next(iter(inputs.values()))) * num_paths
+        return choose(kind, weights, rows) if self.evaluation == "auto" else self.evaluation
+
+
+class SeparatePaths(DrawnPaths):
+    """Networks that sample by themselves in a way of their own: the loop over draws."""
+
+    def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
+        """Draw paths at one weight vector after the other."""
+        found = []
+        for row in weights:
+            with weights_at(self.network, row):
+                found.append(draw_paths(self.network, inputs, num_paths))
+        samples, mean, variance = zip(*found, strict=True)
+        return Paths(torch.stack(samples), _stacked(mean), _stacked(variance))
+
+
+class DirectPaths(DrawnPaths):
+    """Networks whose forward gives the distribution of the whole horizon."""
+
+    def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
+        """Run forward at all draws, then sample once for all."""
+        way = self._way("direct", weights, inputs, 1)
+        args, loc, scale = _rows_of_draws(forward_at(self.network, weights, inputs, way))
+        head: Any = self.network.distr_output
+        many = [arg.expand(num_paths, *arg.shape) for arg in args]
+        samples = sample(head, many, loc, scale).unflatten(1, (len(weights), -1))
+        samples = samples.permute(1, 2, 0, *range(3, samples.ndim))
+        if getattr(self.network, "nonnegative_pred_samples", False):
+            return Paths(torch.relu(samples), None, None)
+        both = moments(head.distribution(args, loc=loc, scale=scale))
+        mean, variance = (
+            each if each is None else each.unflatten(0, (len(weights), -1)) for each in both
+        )
+        return Paths(samples, mean, variance)
+
+    def trial(self, weights: Tensor, inputs: Batch, way: str) -> Any:
+        """Run forward."""
+        return forward_at(self.network, weights, inputs, way)
+
+
+class AutoregressivePaths(DrawnPaths):
+    """Our autoregressive networks, and GluonTS's DeepAR converted to ours.
+
+    Evaluators of draws that are given again are kept.
+    """
+
+    def __init__(self, network: nn.Module, evaluation: str, *, keep: bool = False) -> None:
+        super().__init__(network, evaluation, keep=keep)
+        if isinstance(network, AutoregressiveNetwork):
+            self.own = network
+        else:
+            # Building a network draws its initial weights.
+            with RandomStream(0).active():
+                self.own = from_gluonts(network)
+        self._kept: dict[tuple[Any, ...], tuple[Tensor, Evaluator]] = {}
+
+    def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
+        """Sample the paths of all draws together, time after time."""
+        way = self._way("autoregressive", weights, inputs, num_paths)
+        evaluator = self._evaluator(weights, way)
+        return Paths(sample_paths(self.own, evaluator, inputs, num_paths), None, None)
+
+    def _evaluator(self, weights: Tensor, way: str) -> Evaluator:
+        key = (weights.data_ptr(), tuple(weights.shape), way)
+        if key in self._kept:
+            return self._kept[key][1]
+        built = build_evaluator(self.own, stacked_parameters(self.network, weights), way)
+        if self.keep:
+            # With the weights themselves, whose address is then not given to others.
+            self._kept[key] = weights, built
+        return built
+
+    def trial(self, weights: Tensor, inputs: Batch, way: str) -> Any:
+        """Read the context, and one token of two paths."""
+        evaluator = build_evaluator(self.own, stacked_parameters(self.network, weights), way)
+        static_cat = self.own.categories(inputs)
+        tokens = self.own.features(inputs).values[:, : self.own.context_length]
+        _, state = evaluator.encode(tokens, static_cat)
+        token = tokens[:, -1:].expand(len(weights), -1, 2, -1).clone()
+        hidden, _ = evaluator.advance(token, static_cat, evaluator.branch(state, 2))
+        return evaluator.param_proj(hidden)
+
+
+def _rows_of_draws(outputs: Any) -> Any:
+    """Join draws and series, ``draws x batch x ...`` to ``(draws * batch) x ...``."""
+    args, loc, scale = outputs
+    return [arg.flatten(0, 1) for arg in args], loc.flatten(0, 1), scale.flatten(0, 1)
+
+
+def _stacked(moments: tuple[Tensor | None, ...]) -> Tensor | None:
+    known = [moment for moment in moments if moment is not None]
+    return torch.stack(known) if len(known) == len(moments) else None

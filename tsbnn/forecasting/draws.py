@@ -1,0 +1,138 @@
+"""A network at K weight vectors at once: one after the other, or batched over a leading dimension.
+
+The loop keeps fused kernels (cuDNN's and oneDNN's LSTM) and runs any network. The batched way
+turns K small products into one large one with :func:`torch.func.vmap`; what that cannot batch is
+found in one small trial per network. Both give the same numbers up to rounding.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves, tree_map
+
+from tsbnn.forecasting.likelihood import Batch
+from tsbnn.inference import weights_at
+from tsbnn.inference.flat import slots
+
+EVALUATIONS = ("auto", "loop", "batched")
+_LOG = logging.getLogger(__name__)
+_BATCHABLE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+def check_evaluation(value: Any) -> str:
+    """Return a way of evaluating draws.
+
+    Raises
+    ------
+    ValueError
+        If it is none of :data:`EVALUATIONS`.
+    """
+    if value not in EVALUATIONS:
+        raise ValueError(f"draw_evaluation must be one of {', '.join(EVALUATIONS)}, not {value!r}")
+    return str(value)
+
+
+def choose(kind: str, weights: Tensor, rows: int) -> str:
+    """Choose the loop or the batched way from the sizes of the work."""
+    return "batched"
+
+
+def stacked_parameters(network: nn.Module, weights: Tensor) -> dict[str, Tensor]:
+    """Cut weight vectors into parameters by name: views ``draws x shape``.
+
+    Parameters
+    ----------
+    network
+        The network whose flat weights they are.
+    weights
+        ``draws x num_weights``, in the order of :func:`tsbnn.inference.weights_at`: frozen
+        parameters left out, tied ones once, under the first of their names.
+    """
+    return {
+        slot.name: weights[:, slot.offset : slot.offset + slot.size].view(-1, *slot.shape)
+        for slot in slots(network)
+    }
+
+
+def forward_at(network: nn.Module, weights: Tensor, inputs: Batch, way: str) -> Any:
+    """Run ``forward`` at each weight vector; every tensor of the result is ``draws x ...``."""
+    return (_forward_loop if way == "loop" else _forward_batched)(network, weights, inputs)
+
+
+def _forward_loop(network: nn.Module, weights: Tensor, inputs: Batch) -> Any:
+    outputs = []
+    for row in weights:
+        with weights_at(network, row):
+            outputs.append(network(**inputs))
+    return tree_map(lambda *leaves: torch.stack(leaves), *outputs)
+
+
+def _forward_batched(network: nn.Module, weights: Tensor, inputs: Batch) -> Any:
+    if any(isinstance(part, nn.RNNBase) for part in network.modules()):
+        raise NotImplementedError("torch's recurrent kernels take one weight vector at a time")
+
+    def forward(parameters: dict[str, Tensor]) -> Any:
+        return functional_call(network, parameters, (), dict(inputs))
+
+    with batchable_attention(weights.device):
+        return vmap(forward)(stacked_parameters(network, weights))
+
+
+@contextmanager
+def batchable_attention(device: torch.device) -> Iterator[None]:
+    """Keep torch's attention off the kernels that vmap cannot batch.
+
+    These are the one for whole transformer layers in eval mode, and the flash kernel of CPUs.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def is_batchable(network: nn.Module, trial: Callable[[str], Any]) -> bool:
+    """Say whether the batched way does what the loop does for a network.
+
+    Found in one small trial for each network, and remembered.
+
+    Parameters
+    ----------
+    network
+        The network.
+    trial
+        Given ``"loop"`` or ``"batched"``, evaluates a few draws that way; takes no random numbers.
+    """
+    if network not in _BATCHABLE:
+        _BATCHABLE[network] = _ways_agree(network, trial)
+    return _BATCHABLE[network]
+
+
+def _ways_agree(network: nn.Module, trial: Callable[[str], Any]) -> bool:
+    expected = tree_leaves(trial("loop"))
+    try:
+        with warnings.catch_warnings():
+            # torch's own loop over operations without a batching rule is no gain.
+            warnings.filterwarnings("error", message="There is a performance drop")
+            found = tree_leaves(trial("batched"))
+    # vmap stops with exceptions of any kind; the loop still works.
+    except Exception as error:  # noqa: BLE001
+        reason = str(error).partition("\n")[0]
+        _LOG.info("%s takes weight draws one by one: %s", type(network).__name__, reason)
+        return False
+    return all(
+        torch.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True)
+        for one, other in zip(expected, found, strict=True)
+    )
