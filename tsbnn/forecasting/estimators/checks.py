@@ -7,6 +7,7 @@ from typing import Any
 
 from gluonts.time_feature import get_lags_for_frequency, time_features_from_frequency_str
 
+from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.networks.checks import check_wholes
 
 
@@ -66,7 +67,8 @@ def settled_lags(freq: str, lags_seq: Sequence[int] | None) -> list[int]:
     """
     if lags_seq is None:
         try:
-            return [int(lag) for lag in get_lags_for_frequency(freq)]
+            with without_foreign_warnings():
+                return [int(lag) for lag in get_lags_for_frequency(freq)]
         except Exception as error:
             raise ValueError(f"GluonTS has no lags for freq={freq!r}: {error}") from error
     return check_wholes(lags_seq, "lags_seq")
@@ -83,6 +85,7 @@ def settled_time_features(freq: str, time_features: Sequence[Any] | None) -> lis
     if time_features is not None:
         return list(time_features)
     try:
-        return list(time_features_from_frequency_str(freq))
+        with without_foreign_warnings():
+            return list(time_features_from_frequency_str(freq))
     except Exception as error:
         raise ValueError(f"freq={freq!r} is no frequency that GluonTS knows: {error}") from error
