@@ -140,7 +140,7 @@ class AutoregressiveNetwork(nn.Module, ABC):
             self.default_scale,
         )
         # Initial weights are torch's defaults, drawn in GluonTS's order: one seed, equal weights.
-        self.param_proj = distr_output.get_args_proj(width)
+        self.param_proj = heads.projection(distr_output, width)
         self.embedder: FeatureEmbedder | None = None
         if self.cardinality:
             self.embedder = FeatureEmbedder(self.cardinality, self.embedding_dimension)

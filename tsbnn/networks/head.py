@@ -22,10 +22,35 @@ from gluonts.torch.distributions import (
     NormalOutput,
     StudentTOutput,
 )
-from torch import Tensor
+from gluonts.torch.distributions.output import Output, PtArgProj
+from gluonts.torch.modules.lambda_layer import LambdaLayer
+from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
+from torch.nn import functional
 
 _REAL_LINE = (StudentTOutput, NormalOutput, LaplaceOutput)
+
+
+class JoinedProjection(PtArgProj):
+    """GluonTS's projection to a head's arguments, its few columns in one matrix product."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Arguments of the head from outputs ``... x width``."""
+        weight = torch.cat([layer.weight for layer in self.proj])
+        bias = torch.cat([layer.bias for layer in self.proj])
+        joined = functional.linear(x, weight, bias)
+        args: tuple[Tensor, ...] = self.domain_map(
+            *joined.split(list(self.args_dim.values()), dim=-1)
+        )
+        return args
+
+
+def projection(head: DistributionOutput, width: int) -> nn.Module:
+    """Projection from outputs of this width to the arguments of a head, with GluonTS's names."""
+    if type(head).get_args_proj is not Output.get_args_proj:
+        own: nn.Module = head.get_args_proj(width)
+        return own
+    return JoinedProjection(width, head.args_dim, LambdaLayer(head.domain_map))
 
 
 def check_head(head: Any, scaling: str | None) -> None:
@@ -51,7 +76,8 @@ def check_head(head: Any, scaling: str | None) -> None:
         )
     if type(head) in _REAL_LINE:
         return
-    args = head.domain_map(*(torch.zeros(1, size) for size in head.args_dim.values()))
+    # Ones: some heads take absolute values for positive arguments, and 0 has none.
+    args = head.domain_map(*(torch.ones(1, size) for size in head.args_dim.values()))
     base = head.distribution(args)
     try:
         base.log_prob(torch.full((1,), float(head.value_in_support)))

@@ -1,0 +1,71 @@
+"""Location and scale of windows, and of those without a single point."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from gluonts.torch.scaler import MeanScaler, StdScaler
+from torch import Tensor
+
+from tsbnn.networks.scaling import WindowScaler
+
+
+def contexts(observed_share: float = 0.7) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(4, 20, generator=generator) * 3 + 10
+    observed = (torch.rand(4, 20, generator=generator) < observed_share).float()
+    return values * observed, observed
+
+
+@pytest.mark.parametrize("default_scale", [None, 2.5])
+def test_mean_is_gluonts(default_scale: float | None) -> None:
+    values, observed = contexts()
+    observed[2] = 0.0
+    loc, scale = WindowScaler("mean", default_scale)(values, observed)
+    theirs = MeanScaler(dim=-1, keepdim=True, default_scale=default_scale)
+    assert torch.equal(scale, theirs(values, observed)[2])
+    assert torch.equal(loc, torch.zeros(4, 1))
+
+
+def test_std_is_gluonts_where_something_is_observed() -> None:
+    values, observed = contexts()
+    found = WindowScaler("std", None)(values, observed)
+    _, loc, scale = StdScaler(dim=-1, keepdim=True)(values, observed)
+    assert torch.equal(found[0], loc)
+    assert torch.equal(found[1], scale)
+
+
+def test_none_is_zero_and_one() -> None:
+    loc, scale = WindowScaler(None, None)(*contexts())
+    assert torch.equal(loc, torch.zeros(4, 1))
+    assert torch.equal(scale, torch.ones(4, 1))
+
+
+def test_std_takes_the_batchs_window_where_nothing_is_observed() -> None:
+    values, observed = contexts()
+    observed[2] = 0.0
+    loc, scale = WindowScaler("std", None)(values, observed)
+    others = [0, 1, 3]
+    torch.testing.assert_close(loc[2], loc[others].mean(0))
+    torch.testing.assert_close(scale[2], scale[others].mean(0))
+    assert float(scale[2]) > 1
+
+
+def test_std_takes_the_default_scale_where_nothing_is_observed() -> None:
+    values, observed = contexts()
+    observed[2] = 0.0
+    loc, scale = WindowScaler("std", 2.5)(values, observed)
+    assert float(loc[2]) == 0.0
+    assert float(scale[2]) == 2.5
+    assert 2.5 not in scale[[0, 1, 3]]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("scaling", ["mean", "std"])
+def test_a_batch_without_a_point_has_a_scale_to_live_with(scaling: str, batch: int) -> None:
+    nothing = torch.zeros(batch, 20)
+    loc, scale = WindowScaler(scaling, None)(nothing, nothing)
+    assert torch.equal(loc, torch.zeros(batch, 1))
+    assert torch.equal(scale, torch.ones(batch, 1))
+    _, scale = WindowScaler(scaling, 30.0)(nothing, nothing)
+    assert torch.equal(scale, torch.full((batch, 1), 30.0))
