@@ -108,13 +108,17 @@ def test_past_covariates_count_up_to_the_forecast_start_and_not_beyond() -> None
 
 
 def test_covariates_after_the_forecast_start_change_nothing() -> None:
-    """Rows beyond the past, which a careless loader may leave in, are refused; none are read."""
+    """Their columns are 0 there in training too, and a batch that brings them is refused."""
     ours = network()
     fields = windows(ours, batch=3)
     tokens, _, _ = ours.features(fields, fields["future_target"])
     columns = slice(tokens.shape[2] - 3, None)
     assert torch.equal(tokens[:, 4:, columns], torch.zeros(3, 5, 3))
     assert tokens[:, :4, columns].ne(0).all()
+    known = fields["past_feat_dynamic_real"]
+    fields["past_feat_dynamic_real"] = torch.cat((known, known[:, -6:]), dim=1)
+    with pytest.raises(ValueError, match=r"past_feat_dynamic_real of shape .* batch x 12 x 2"):
+        ours.point_losses(**fields)
 
 
 def test_unobserved_lags_hold_the_imputed_value_as_in_gluonts() -> None:
@@ -151,8 +155,8 @@ def test_missing_fields_are_named(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("past_time_feat", "built for 2 in the last dimension"),
-        ("feat_static_cat", "built for 1 in the last dimension"),
+        ("past_time_feat", "built for batch x 12 x 2"),
+        ("feat_static_cat", "built for batch x 1"),
         ("past_target", "expected batch x 12, context_length=4 and 8 points for lags"),
     ],
 )

@@ -60,10 +60,9 @@ class AutoregressiveNetwork(nn.Module, ABC):
         Covariates known up to the forecast start only.
     num_feat_static_real, num_feat_static_cat
         Static features of a series.
-    cardinality
-        Number of values of each static category.
-    embedding_dimension
-        Of each static category; by default ``min(50, (cardinality + 1) // 2)``.
+    cardinality, embedding_dimension
+        Number of values of each static category, and into how many numbers it is embedded; by
+        default ``min(50, (cardinality + 1) // 2)``.
     dropout_rate
         In training.
     distr_output
@@ -207,7 +206,7 @@ class AutoregressiveNetwork(nn.Module, ABC):
     def distribution_args(
         self, *, evaluator: Evaluator | None = None, **fields: Tensor | None
     ) -> Predicted:
-        """Arguments of the head for every target of a window, given the true targets before it.
+        """Arguments of the head for every target, given the true targets before it.
 
         Parameters
         ----------
@@ -223,9 +222,8 @@ class AutoregressiveNetwork(nn.Module, ABC):
             If a field that the network was built for is missing or of another size.
         """
         static_cat = self.categories(fields)
-        tokens, loc, scale = self.features(
-            fields, needed(fields, "future_target"), fields.get("future_observed_values")
-        )
+        future = needed(fields, "future_target"), fields.get("future_observed_values")
+        tokens, loc, scale = self.features(fields, *future)
         evaluator = self if evaluator is None else evaluator
         hidden, _ = evaluator.encode(tokens, static_cat)
         return Predicted(tuple(evaluator.param_proj(hidden)), loc, scale)
@@ -252,8 +250,7 @@ class AutoregressiveNetwork(nn.Module, ABC):
         Raises
         ------
         ValueError
-            As :meth:`distribution_args`, and if an observed target lies outside of the support of
-            a head that has bounds.
+            As :meth:`distribution_args`, and if an observed target lies outside the head's support.
         """
         target, observed = (
             torch.cat(

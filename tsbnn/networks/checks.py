@@ -54,19 +54,25 @@ def check_default_scale(value: Any) -> float | None:
     return float(value)
 
 
-def check_fields(counts: dict[str, tuple[int, Any]]) -> None:
+def check_fields(counts: dict[str, tuple[int, Any]], lengths: dict[str, int] | None = None) -> None:
     """Raise ValueError if a field of the batch that the network was built for is missing.
 
     Parameters
     ----------
     counts
         For each field how many columns the network expects, and the tensor or None.
+    lengths
+        For some of them how many times, in their second dimension.
     """
+    lengths = lengths or {}
     for name, (count, field) in counts.items():
-        if count and field is None:
+        if not count:
+            continue
+        if field is None:
             raise ValueError(f"{name}=None: this network was built for {count} of them")
-        if count and field.shape[-1] != count:
+        expected = (lengths[name], count) if name in lengths else (count,)
+        if tuple(field.shape[-len(expected) :]) != expected:
             raise ValueError(
-                f"{name} of shape {tuple(field.shape)}: this network was built for {count} in the "
-                "last dimension"
+                f"{name} of shape {tuple(field.shape)}: this network was built for "
+                f"batch x {' x '.join(map(str, expected))}"
             )

@@ -167,7 +167,7 @@ class TokenFeatures(nn.Module):
         parts = []
         if self.num_feat_dynamic_real:
             past, future = (needed(inputs, f"{when}_time_feat") for when in ("past", "future"))
-            start = past.shape[1] - self.context_length + 1
+            start = self.past_length - self.context_length + 1
             parts.append(torch.cat((past[:, start:], future), dim=1))
         if self.num_past_feat_dynamic_real:
             past = needed(inputs, "past_feat_dynamic_real")[:, -self.context_length :]
@@ -194,7 +194,12 @@ class TokenFeatures(nn.Module):
                     self.num_past_feat_dynamic_real,
                     inputs.get("past_feat_dynamic_real"),
                 ),
-            }
+            },
+            {
+                "past_time_feat": self.past_length,
+                "future_time_feat": self.prediction_length,
+                "past_feat_dynamic_real": self.past_length,
+            },
         )
 
     def fill(self, token: Tensor, samples: Tensor, step: int) -> None:
