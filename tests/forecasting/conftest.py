@@ -21,8 +21,12 @@ from gluonts.torch import (
 from gluonts.torch.distributions import StudentTOutput
 from gluonts.torch.model.i_transformer import ITransformerEstimator
 
+from tsbnn import DeepAREstimator as OurDeepAREstimator
+from tsbnn import PatchTransformerEstimator, TransformerEstimator
+
 HORIZON = 4
 QUIET = {"max_epochs": 2, "enable_progress_bar": False, "enable_model_summary": False}
+SIZES = {"d_model": 4, "nhead": 2, "num_layers": 1, "dim_feedforward": 4}
 
 TINY: dict[str, tuple[type, dict[str, Any]]] = {
     "deepar": (DeepAREstimator, {"freq": "h", "hidden_size": 4, "num_layers": 1, "lags_seq": [1]}),
@@ -99,12 +103,21 @@ TINY: dict[str, tuple[type, dict[str, Any]]] = {
             "num_encoder_layers": 1,
         },
     ),
+    "our_deepar": (
+        OurDeepAREstimator,
+        {"freq": "h", "hidden_size": 4, "num_layers": 1, "lags_seq": [1]},
+    ),
+    "our_transformer": (TransformerEstimator, {"freq": "h", "lags_seq": [1], **SIZES}),
+    "our_patch_transformer": (
+        PatchTransformerEstimator,
+        {"freq": "h", "context_length": 8, "patch_len": 3, **SIZES},
+    ),
 }
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., Any]:
-    """Build a tiny GluonTS estimator by the name of its network."""
+    """Build a tiny estimator by the name of its network: GluonTS's, or one of ours."""
 
     def build(name: str, trainer_kwargs: dict[str, Any] | None = None, **arguments: Any) -> Any:
         cls, defaults = TINY[name]

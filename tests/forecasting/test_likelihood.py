@@ -22,6 +22,7 @@ from tsbnn.forecasting.likelihood import call_with, check_head, check_network, k
 from tsbnn.forecasting.random_state import RandomStream, generator
 from tsbnn.forecasting.settings import count_observed
 from tsbnn.inference import MAP, FanInPrior
+from tsbnn.networks import AutoregressiveNetwork
 
 NETWORKS = [
     "deepar",
@@ -33,6 +34,9 @@ NETWORKS = [
     "d_linear",
     "lag_tst",
     "i_transformer",
+    "our_deepar",
+    "our_transformer",
+    "our_patch_transformer",
 ]
 
 
@@ -73,6 +77,13 @@ def windows(name, tiny, data, **arguments):
 def by_hand(network, batch):
     """Negative log-likelihood of each target point, and whether it is observed."""
     observed = batch["future_observed_values"]
+    if isinstance(network, AutoregressiveNetwork):
+        distr_args, loc, scale = network.distribution_args(**batch)
+        context = network.past_length - network.context_length + 1
+        target = torch.cat([batch["past_target"][:, context:], batch["future_target"]], 1)
+        observed = torch.cat([batch["past_observed_values"][:, context:], observed], 1)
+        distribution = network.distr_output.distribution(distr_args, loc=loc, scale=scale)
+        return -distribution.log_prob(target), observed
     if hasattr(network, "rnn"):
         distr_args, scale, *_ = call_with(network, "unroll_lagged_rnn", batch)
         context = network.context_length - 1
@@ -108,7 +119,7 @@ def test_losses_are_sums_over_observed_points(name, tiny, gappy, gappy_pair) -> 
     assert len(set(counts)) > 2, "windows with different numbers of gaps"
 
 
-@pytest.mark.parametrize("name", ["deepar", "simple_feedforward", "wavenet"])
+@pytest.mark.parametrize("name", ["deepar", "simple_feedforward", "wavenet", "our_deepar"])
 def test_minibatch_scores_average_to_the_score_of_all_observed_points(name, tiny, gappy) -> None:
     network, batches = windows(name, tiny, gappy, batch_size=3)
     observations = count_observed(gappy)
