@@ -52,8 +52,9 @@ def test_a_layer_is_torchs_pre_norm_layer(causal: bool) -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_products_equal_the_fused_kernel(causal: bool) -> None:
-    queries, keys, values = (normal(2, 3, 5, 4, seed=seed) for seed in range(3))
+@pytest.mark.parametrize("time", [1, 5, 64, 65, 200])
+def test_products_equal_the_fused_kernel(causal: bool, time: int) -> None:
+    queries, keys, values = (normal(2, 3, time, 4, seed=seed) for seed in range(3))
     expected = F.scaled_dot_product_attention(queries, keys, values, is_causal=causal)
     torch.testing.assert_close(attend(queries, keys, values, causal), expected)
 

@@ -117,9 +117,12 @@ class Transformer(AutoregressiveNetwork):
 
     def branch(self, state: Any, num_paths: int) -> Any:
         """Let paths go on from one context: its memories are shared, tokens are repeated."""
-        if self.use_cache:
-            return state
-        return state.unsqueeze(1).expand(-1, num_paths, -1, -1)
+        if not self.use_cache:
+            return state.unsqueeze(1).expand(-1, num_paths, -1, -1)
+        # In the order in which every step of the paths reads them.
+        return tuple(
+            Memory(memory.keys.contiguous(), memory.values.contiguous()) for memory in state
+        )
 
     def advance(self, tokens: Tensor, static_cat: Tensor | None, state: Any) -> tuple[Tensor, Any]:
         """Read one token of each path, ``batch x paths x num_features``."""
