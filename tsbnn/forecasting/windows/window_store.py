@@ -118,7 +118,7 @@ class StoreBuilder:
         self.lengths.append(length)
         if self.nbytes > self.memory_limit:
             raise NotServedError(
-                f"the transformed series take more than {self.memory_limit / 2**20:,.0f} MiB "
+                f"the transformed series take more than {self.memory_limit / 2**20:,.1f} MiB "
                 f"(after {len(self.lengths):,} of them)",
                 fits_memory=False,
             )

@@ -1,0 +1,102 @@
+"""Bayesian training takes its windows from the store, or streams what does not fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gluonts.dataset.common import FileDataset, ListDataset
+from gluonts.itertools import IterableSlice
+
+from tsbnn import BayesianEstimator
+from tsbnn.forecasting.windows import WindowLoader, not_served
+
+
+def train(tiny: Callable[..., Any], data: Any, *, name: str = "deepar", **options: Any) -> Any:
+    estimator = BayesianEstimator(tiny(name), "map", num_draws=2)
+    return estimator.train_model(data, **options)
+
+
+def weights(output: Any) -> torch.Tensor:
+    return output.predictor.posterior.mean
+
+
+def test_training_and_validation_cut_windows_out_of_the_store(
+    tiny: Callable[..., Any], series: ListDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="tsbnn.forecasting.windows")
+    output = train(tiny, series, validation_data=series)
+    assert isinstance(output.trainer.train_dataloader, WindowLoader)
+    assert isinstance(output.trainer.val_dataloaders, WindowLoader)
+    assert not [record for record in caplog.records if "windows" in record.name]
+    assert len(list(output.predictor.predict(series))) == 3
+
+
+def test_windows_of_the_store_train_as_well_as_streamed_ones(
+    tiny: Callable[..., Any], series: ListDataset
+) -> None:
+    """The law of windows is the same: so is the mean loss of an epoch, but for its noise."""
+    losses = {}
+    for cache_data in (True, False):
+        estimator = tiny("simple_feedforward", num_batches_per_epoch=40, batch_size=32)
+        estimator.trainer_kwargs["max_epochs"] = 3
+        bayesian = BayesianEstimator(estimator, "map", seed=1)
+        output = bayesian.train_model(series, cache_data=cache_data)
+        losses[cache_data] = output.predictor.training_summary["train_loss"]
+        assert isinstance(output.trainer.train_dataloader, WindowLoader) == cache_data
+    assert losses[True] == pytest.approx(losses[False], abs=0.25)
+
+
+def test_a_limit_of_memory_streams(
+    tiny: Callable[..., Any], series: ListDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="tsbnn.forecasting.windows")
+    not_served._said.clear()
+    output = train(tiny, series, cache_limit=1_000)
+    assert isinstance(output.trainer.train_dataloader, IterableSlice)
+    assert "transformed series take more than" in caplog.text
+    streamed = train(tiny, series, cache_data=False)
+    # The same windows: both are GluonTS's loader on the same random numbers.
+    assert torch.equal(weights(output), weights(streamed))
+    with pytest.raises(ValueError, match="cache_limit must be at least 1, not 0"):
+        train(tiny, series, cache_limit=0)
+
+
+def test_series_without_a_window_are_refused(tiny: Callable[..., Any]) -> None:
+    entries = [{"start": "2021-01-01", "target": np.ones(length)} for length in (1, 3, 2)]
+    with pytest.raises(ValueError, match="training_data has no window: none of its 3 series"):
+        train(tiny, ListDataset(entries, freq="h"))
+
+
+def test_validation_series_without_a_window_are_refused(
+    tiny: Callable[..., Any], series: ListDataset
+) -> None:
+    short = ListDataset([{"start": "2021-01-01", "target": np.ones(3)}], freq="h")
+    with pytest.raises(ValueError, match="validation_data has no window"):
+        train(tiny, series, validation_data=short)
+
+
+@pytest.mark.parametrize("kind", ["arrow", "stream", "parquet"])
+def test_arrow_files_are_stored_or_streamed(
+    tiny: Callable[..., Any], series: ListDataset, tmp_path: Path, kind: str
+) -> None:
+    pytest.importorskip("pyarrow")
+    from gluonts.dataset.arrow import ArrowWriter, File, ParquetWriter
+
+    plain = [{key: entry[key] for key in ("item_id", "start", "target")} for entry in series]
+    writer = ParquetWriter() if kind == "parquet" else ArrowWriter(stream=kind == "stream")
+    path = (tmp_path / "series").with_suffix(writer.suffix)
+    writer.write_to_file(plain, path)
+    names = {"arrow": "ArrowFile", "stream": "ArrowStreamFile", "parquet": "ParquetFile"}
+    assert type(File.infer(path)).__name__ == names[kind]
+    data = FileDataset(path, freq="h")
+    stored, streamed = train(tiny, data), train(tiny, data, cache_limit=1_000)
+    assert isinstance(stored.trainer.train_dataloader, WindowLoader)
+    assert isinstance(streamed.trainer.train_dataloader, IterableSlice)
+    assert torch.equal(weights(stored), weights(train(tiny, series)))
+    assert torch.equal(weights(streamed), weights(train(tiny, series, cache_data=False)))
