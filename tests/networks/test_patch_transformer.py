@@ -254,7 +254,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
         ({"past_target": torch.ones(3, 9)}, r"past_target of shape \(3, 9\)"),
         ({"past_target": None}, "past_target=None"),
         ({"feat_static_cat": None}, "feat_static_cat=None"),
-        ({"future_time_feat": torch.ones(3, 5, 2)}, "expected batch x 6 x 2"),
+        ({"future_time_feat": torch.ones(3, 5, 2)}, "built for batch x 6 x 2"),
         ({"past_time_feat": torch.ones(3, 10, 1)}, "past_time_feat of shape"),
     ],
 )

@@ -109,7 +109,6 @@ class PatchFeatures:
 
     def _check(self, inputs: Mapping[str, Tensor | None]) -> None:
         """Raise ValueError if a field is missing or of the wrong length or width."""
-        lengths = {"past": self.context_length, "future": self.prediction_length}
         widths = {
             "past_target": self.context_length,
             "past_observed_values": self.context_length,
@@ -118,10 +117,9 @@ class PatchFeatures:
             "future_time_feat": self.num_feat_dynamic_real,
             "past_feat_dynamic_real": self.num_past_feat_dynamic_real,
         }
-        check_fields({name: (width, inputs.get(name)) for name, width in widths.items()})
-        for name in ("past_time_feat", "future_time_feat", "past_feat_dynamic_real"):
-            field, width, length = inputs.get(name), widths[name], lengths[name.partition("_")[0]]
-            if field is not None and width and field.shape[1] != length:
-                raise ValueError(
-                    f"{name} of shape {tuple(field.shape)}: expected batch x {length} x {width}"
-                )
+        lengths = {
+            "past_time_feat": self.context_length,
+            "future_time_feat": self.prediction_length,
+            "past_feat_dynamic_real": self.context_length,
+        }
+        check_fields({name: (width, inputs.get(name)) for name, width in widths.items()}, lengths)
