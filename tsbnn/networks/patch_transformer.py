@@ -155,7 +155,8 @@ class PatchTransformer(nn.Module):
             self.features.num_features + sum(self.embedding_dimension), d_model
         )
         self.time_proj = nn.Linear(d_model, self.patch_len * d_model)
-        self.param_proj = heads.projection(distr_output, d_model)
+        # GluonTS's own: its count heads scale the arguments in place, which views do not bear.
+        self.param_proj = distr_output.get_args_proj(d_model)
         places = sinusoids(self.features.past_patches + self.features.future_patches, d_model)
         self.register_buffer("positions", places, persistent=False)
 
