@@ -189,6 +189,47 @@ def test_std_forecasts_follow_level_and_spread() -> None:
     torch.testing.assert_close(nll[1] - nll[0], shift, rtol=0.01, atol=0.01)
 
 
+@pytest.mark.parametrize("head", [StudentTOutput(), NegativeBinomialOutput()])
+def test_densities_and_paths_stay_in_full_precision_under_autocast(head: Any) -> None:
+    ours = network(distr_output=head)
+    fields = windows(ours, gaps=0.2)
+    expected = ours.point_losses(**fields).nll
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        nll, _ = ours.point_losses(**fields)
+        paths = ours(**inputs(fields))
+    assert nll.dtype == paths.dtype == torch.float32
+    torch.testing.assert_close(nll, expected, rtol=0.02, atol=0.02)
+    nll.sum().backward()
+    assert all(weights.grad.isfinite().all() for weights in ours.parameters())
+
+
+def test_double_precision_goes_through() -> None:
+    ours = network().double()
+    fields = {
+        name: field.double() if field.is_floating_point() else field
+        for name, field in windows(network()).items()
+    }
+    nll, _ = ours.point_losses(**fields)
+    assert nll.dtype == ours(**inputs(fields)).dtype == torch.float64
+    single = network().point_losses(**windows(network())).nll
+    torch.testing.assert_close(nll.float(), single, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("scaling", ["mean", "std", None])
+def test_a_gpu_gives_the_numbers_of_the_cpu(scaling: str | None) -> None:
+    ours = network(scaling=scaling)
+    fields = windows(ours, gaps=0.2)
+    expected = ours.point_losses(**fields).nll
+    on_gpu = {name: field.cuda() for name, field in fields.items()}
+    nll, _ = ours.cuda().point_losses(**on_gpu)
+    torch.testing.assert_close(nll.cpu(), expected, rtol=1e-3, atol=1e-3)
+    paths = ours(**inputs(on_gpu))
+    assert paths.device.type == "cuda"
+    assert paths.isfinite().all()
+
+
 @pytest.mark.parametrize("scaling", ["mean", "std"])
 def test_it_learns_a_seasonal_series(scaling: str) -> None:
     """After a few steps the loss lies far below that of an untrained network."""

@@ -182,6 +182,8 @@ def sample(head: DistributionOutput, args: Sequence[Tensor], loc: Tensor, scale:
     Computation 62, 1994): faster than a normal over a gamma, and as the number of random numbers
     does not depend on :math:`\nu`, arguments that differ by rounding give paths that do no more.
     """
+    # Under autocast the arguments are bfloat16, too coarse for paths.
+    args = [arg.to(scale.dtype) for arg in args]
     if isinstance(head, StudentTOutput):
         df, centre, spread = args
         minus_log_u = torch.empty_like(df).exponential_()

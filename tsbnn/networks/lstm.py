@@ -55,10 +55,15 @@ class LSTM(nn.LSTM):
         hx
             Hidden and cell state, each ``num_layers x batch x hidden_size``; zeros by default.
         """
-        if self.fused:
+        if not self.fused:
+            return self._plain(input, hx)
+        if input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # Most CPUs have no LSTM in half precision, and torch's autocast asks for one.
+            with torch.autocast("cpu", enabled=False):
+                output, state = super().forward(input.float(), hx)
+        else:
             output, state = super().forward(input, hx)
-            return output, state
-        return self._plain(input, hx)
+        return output, state
 
     def _plain(self, input: Tensor, hx: State | None) -> tuple[Tensor, State]:
         last: list[State] = []
