@@ -26,7 +26,8 @@ from tsbnn.forecasting.live_memory import peak_bytes
 MARGIN = 1.25
 CPU_BYTES = 2**30
 CUDA_SHARE = 0.25
-_TRIALS = ((1, 2), (1, 10), (5, 2))
+# Series and paths: large enough for what grows with them to make the peak.
+_TRIALS = ((1, 8), (1, 72), (9, 8))
 
 
 class Cost(NamedTuple):
@@ -68,14 +69,18 @@ def default_memory_limit(device: torch.device) -> int:
     return int(min(CUDA_SHARE * total, 0.5 * free))
 
 
-def measure(work: Callable[[int, int], Any]) -> Cost:
-    """Fit the costs to three trials of ``work(series, paths)``, each of one draw."""
+def measure(work: Callable[[int, int], Any], built: float = 0.0) -> Cost:
+    """Fit the costs to three trials of ``work(series, paths)``, each of one draw.
+
+    ``built`` bytes for each draw stand outside of them.
+    """
     few, more_paths, more_series = (
         MARGIN * peak_bytes(partial(work, series, paths)) for series, paths in _TRIALS
     )
-    path = max(0.0, more_paths - few) / 8
-    both = max(2 * path, (more_series - few) / 4)
-    return Cost(draw=max(0.0, few - both), series=both - 2 * path, path=path)
+    (one, paths), (_, many_paths), (many, _) = _TRIALS
+    path = max(0.0, more_paths - few) / (many_paths - paths)
+    rows = max(paths * path, (more_series - few) / (many - one))
+    return Cost(MARGIN * built + max(0.0, few - rows), rows - paths * path, path)
 
 
 def chunks(
@@ -83,26 +88,26 @@ def chunks(
 ) -> Iterator[Chunk]:
     """Cut draws x series x paths into parts of nearly equal size that fit the limit.
 
-    One path of one series of one draw is never cut.
+    One path of one series is never cut, and what a draw takes by itself (a large network's
+    weights) leaves a quarter of the limit to its series and paths in any case.
     """
-    for_one_draw = cost.draw + num_series * (cost.series + num_paths * cost.path)
-    if for_one_draw <= limit:
-        most_draws, most_series, most_paths = (
-            int(limit // max(1.0, for_one_draw)),
-            num_series,
-            num_paths,
-        )
+    room = max(limit - cost.draw, limit / 4)
+    rows = num_series * (cost.series + num_paths * cost.path)
+    most_draws, most_series, most_paths = 1, num_series, num_paths
+    if rows <= room:
+        most_draws = max(1, int(limit // max(1.0, cost.draw + rows)))
     else:
-        room = max(0.0, limit - cost.draw)
         # Series take half of the room at most, so that each has several paths at a time.
-        series_bytes = cost.series + cost.path
-        most_series = max(1, min(num_series, int(max(room / 2, series_bytes) // series_bytes)))
-        left = room / most_series - cost.series
-        most_draws, most_paths = 1, max(1, int(left // max(1.0, cost.path)))
+        most_series = _most(room / 2, cost.series + cost.path, num_series)
+        most_paths = _most(room / most_series - cost.series, cost.path, num_paths)
     for some_draws in _parts(draws, most_draws):
         for some_series in _parts(range(num_series), most_series):
             for some_paths in _parts(range(num_paths), most_paths):
                 yield Chunk(some_draws, some_series, some_paths)
+
+
+def _most(room: float, size: float, wanted: int) -> int:
+    return max(1, min(wanted, int(room // max(1.0, size))))
 
 
 def _parts(whole: range, most: int) -> Iterator[range]:

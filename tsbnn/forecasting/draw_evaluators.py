@@ -28,8 +28,8 @@ def build_evaluator(
     network
         Any of ours.
     parameters
-        Stacked parameters by name, ``draws x shape`` (see
-        :func:`tsbnn.forecasting.draws.stacked_parameters`); others are the network's own.
+        Stacked parameters by name, ``draws x shape``, tied ones under all their names (see
+        :func:`tsbnn.forecasting.draws.under_all_names`); others are the network's own.
     way
         ``"loop"`` or ``"batched"``.
     """
@@ -44,11 +44,11 @@ def build_evaluator(
 def replica(module: nn.Module, parameters: Mapping[str, Tensor] | None = None) -> Any:
     """Copy the tree of modules, not the tensors, with some parameters replaced by name.
 
-    A tied parameter is replaced in all its places by its first name. It is the way in which
-    ``nn.DataParallel`` copies modules: recurrent layers know of it.
+    It is the way in which ``nn.DataParallel`` copies modules: recurrent layers know of it.
     """
     parameters = parameters or {}
-    found = {id(own): parameters.get(name) for name, own in module.named_parameters()}
+    names = module.named_parameters(remove_duplicate=False)
+    values = {id(own): parameters.get(name, own) for name, own in names}
     copies: dict[nn.Module, Any] = {
         part: part._replicate_for_data_parallel() for part in module.modules()
     }
@@ -56,8 +56,7 @@ def replica(module: nn.Module, parameters: Mapping[str, Tensor] | None = None) -
         for name, child in part._modules.items():
             copy._modules[name] = None if child is None else copies[child]
         for name, own in part._parameters.items():
-            value = None if own is None else found[id(own)]
-            setattr(copy, name, own if value is None else value)
+            setattr(copy, name, None if own is None else values[id(own)])
     return copies[module]
 
 

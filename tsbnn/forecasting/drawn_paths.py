@@ -17,8 +17,10 @@ from tsbnn.forecasting.draws import (
     forward_at,
     is_batchable,
     stacked_parameters,
+    under_all_names,
 )
 from tsbnn.forecasting.likelihood import Batch
+from tsbnn.forecasting.live_memory import peak_bytes
 from tsbnn.forecasting.paths import Paths, draw_paths, moments, samples_themselves
 from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.inference import weights_at
@@ -85,15 +87,23 @@ class DrawnPaths(ABC):
         known = _COSTS.setdefault(self.network, {})
         key = tuple((name, value.shape[1:], value.dtype) for name, value in inputs.items())
         if key not in known:
+            one = weights[:1]
+            trial = type(self)(self.network, "batched", keep=True)
 
             def work(series: int, paths: int) -> Paths:
                 some = {name: value[[0] * series] for name, value in inputs.items()}
-                return type(self)(self.network, "batched")(weights[:1], some, paths)
+                return trial(one, some, paths)
 
             # Trials must not take random numbers from the paths.
             with RandomStream(0).active():
-                known[key] = measure(work)
+                # The first time finds out about batching, and builds what is kept.
+                work(1, 1)
+                known[key] = measure(work, peak_bytes(lambda: self.built(one)))
         return known[key]
+
+    def built(self, weights: Tensor) -> object:
+        """Build anew what the batched way keeps of weights, if anything."""
+        return None
 
     def trial(self, weights: Tensor, inputs: Batch, way: str) -> Any:
         """Evaluate something that takes no random numbers and every kind of step."""
@@ -169,19 +179,27 @@ class AutoregressivePaths(DrawnPaths):
         evaluator = self._evaluator(weights, way)
         return Paths(sample_paths(self.own, evaluator, inputs, num_paths), None, None)
 
+    def built(self, weights: Tensor) -> object:
+        """Build an evaluator."""
+        return self._build(weights, "batched")
+
     def _evaluator(self, weights: Tensor, way: str) -> Evaluator:
         key = (weights.data_ptr(), tuple(weights.shape), way)
         if key in self._kept:
             return self._kept[key][1]
-        built = build_evaluator(self.own, stacked_parameters(self.network, weights), way)
+        built = self._build(weights, way)
         if self.keep:
             # With the weights themselves, whose address is then not given to others.
             self._kept[key] = weights, built
         return built
 
+    def _build(self, weights: Tensor, way: str) -> Evaluator:
+        parameters = stacked_parameters(self.network, weights)
+        return build_evaluator(self.own, under_all_names(self.network, parameters), way)
+
     def trial(self, weights: Tensor, inputs: Batch, way: str) -> Any:
         """Read the context, and one token of two paths."""
-        evaluator = build_evaluator(self.own, stacked_parameters(self.network, weights), way)
+        evaluator = self._build(weights, way)
         static_cat = self.own.categories(inputs)
         tokens = self.own.features(inputs).values[:, : self.own.context_length]
         _, state = evaluator.encode(tokens, static_cat)

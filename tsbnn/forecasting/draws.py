@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -62,6 +62,14 @@ def stacked_parameters(network: nn.Module, weights: Tensor) -> dict[str, Tensor]
         slot.name: weights[:, slot.offset : slot.offset + slot.size].view(-1, *slot.shape)
         for slot in slots(network)
     }
+
+
+def under_all_names(network: nn.Module, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add the further names of tied parameters to those of :func:`stacked_parameters`."""
+    first = {id(own): name for name, own in network.named_parameters()}
+    names = network.named_parameters(remove_duplicate=False)
+    known = {name: parameters.get(first[id(own)]) for name, own in names}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def forward_at(network: nn.Module, weights: Tensor, inputs: Batch, way: str) -> Any:

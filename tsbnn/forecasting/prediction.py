@@ -83,7 +83,7 @@ class Prediction:
         self.draw_index = np.repeat(np.arange(num_draws), self.sizes)
         self.limit = _FOR_CHUNKS * memory_limit
         self.draws = WeightDraws(posterior, num_draws, seed, int(_FOR_DRAWS * memory_limit))
-        self.paths = DrawnPaths.of(network, draw_evaluation, keep=self.draws.kept)
+        self.paths = DrawnPaths.of(network, draw_evaluation, keep=self.draws.fits)
 
     def __call__(self, inputs: Batch) -> Predicted:
         """Draw paths of a batch; random numbers come from torch's global state.

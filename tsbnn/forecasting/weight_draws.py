@@ -29,7 +29,13 @@ class WeightDraws:
     seed
         Where randomness starts.
     memory_limit
-        Bytes that the vectors may take together. Beyond, each pass draws every block again.
+        Bytes that the vectors may take together. Beyond, each pass draws every block again, unless
+        there is only one.
+
+    Attributes
+    ----------
+    fits
+        Whether all vectors fit the limit.
     """
 
     def __init__(self, posterior: Posterior, num_draws: int, seed: int, memory_limit: int) -> None:
@@ -40,14 +46,14 @@ class WeightDraws:
         self.ranges = [
             range(start, min(start + step, num_draws)) for start in range(0, num_draws, step)
         ]
-        self.kept = len(self.ranges) == 1 or num_draws * width <= memory_limit
+        self.fits = num_draws * width <= memory_limit
         self._blocks: dict[int, Tensor] = {}
 
     def __iter__(self) -> Iterator[tuple[range, Tensor]]:
         """Go through the blocks: which draws they are, and ``draws x num_weights``."""
         for number, draws in enumerate(self.ranges):
             block = self._blocks[number] if number in self._blocks else self._draw(number)
-            if self.kept:
+            if self.fits or len(self.ranges) == 1:
                 self._blocks[number] = block
             yield draws, block
 
