@@ -275,3 +275,18 @@ def test_training_accepts_a_path_free_trainer(build, series, tmp_path) -> None:
     build("deepar", trainer_kwargs={"logger": CSVLogger(tmp_path)}).train(series)
     (metrics,) = tmp_path.rglob("metrics.csv")
     assert "train_loss" in Path(metrics).read_text(encoding="utf-8")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_a_gpu(name, build, series, tmp_path) -> None:
+    estimator = build(name, trainer_kwargs={"accelerator": "gpu"})
+    predictor = estimator.train(series, series)
+    assert next(predictor.prediction_net.parameters()).device.type == "cuda"
+    assert np.isfinite(paths(predictor, series)).all()
+    assert np.isfinite(paths(estimator.train_from(predictor, series), series)).all()
+    predictor.serialize(tmp_path)
+    again = type(predictor).deserialize(tmp_path, "cpu")
+    assert np.isfinite(paths(again, series)).all()
+    bayesian = BayesianEstimator(estimator, num_draws=2, num_samples=4).train(series)
+    assert np.isfinite(paths(bayesian, series)).all()
