@@ -196,7 +196,7 @@ def measure(name: str, network_name: str) -> dict[str, Any]:
         "network": network_name,
         "num_weights": count_weights(own.module),
         "method": name,
-        "evaluations_per_step": getattr(own.optimizer.method, "evaluations_per_step", 1),
+        "evaluations_per_step": own.optimizer.method.evaluations_per_step,
         "ms_per_evaluation": 1e3 * statistics.median(mine for mine, _ in pairs),
         "adam_ms": 1e3 * statistics.median(theirs for _, theirs in pairs),
         "ratio_median": median,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -15,7 +17,6 @@ def adam_step_(
     *,
     step: int,
     learning_rate: float,
-    scratch: Tensor,
 ) -> None:
     r"""Move ``weights`` in place by one bias-corrected Adam step (Kingma and Ba, 2015).
 
@@ -23,20 +24,36 @@ def adam_step_(
               v \leftarrow \beta_2 v + (1-\beta_2) g^2, \quad
               \theta \leftarrow \theta - \eta\, \hat u / (\sqrt{\hat v} + 10^{-8})
 
+    torch's fused kernel: one pass over the four vectors, and nothing is allocated.
+
     Parameters
     ----------
     weights, gradient, momentum, second_moment
-        Vectors (``num_weights``); all but the gradient change.
+        Vectors (``num_weights``), or matrices of such rows; all but the gradient change.
     step
         Number of steps taken before this one.
     learning_rate
         :math:`\eta`.
-    scratch
-        A vector (``num_weights``) to overwrite, so that nothing is allocated.
     """
-    momentum.lerp_(gradient, 1 - BETA1)
-    second_moment.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-    correction1 = 1 - BETA1 ** (step + 1)
-    correction2 = 1 - BETA2 ** (step + 1)
-    scratch.copy_(second_moment).sqrt_().div_(correction2**0.5).add_(EPSILON)
-    weights.addcdiv_(momentum, scratch, value=-learning_rate / correction1)
+    rows = _rows(weights)
+    adam(
+        rows,
+        _rows(gradient),
+        _rows(momentum),
+        _rows(second_moment),
+        max_exp_avg_sqs=[],
+        state_steps=[row.new_full((), step, dtype=torch.float32) for row in rows],
+        fused=True,
+        amsgrad=False,
+        beta1=BETA1,
+        beta2=BETA2,
+        lr=learning_rate,
+        weight_decay=0.0,
+        eps=EPSILON,
+        maximize=False,
+    )
+
+
+def _rows(tensor: Tensor) -> list[Tensor]:
+    """Split a matrix: the kernel asks for contiguous tensors, which the rows of a block are."""
+    return [tensor] if tensor.ndim == 1 else list(tensor.unbind())

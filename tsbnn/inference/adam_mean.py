@@ -44,20 +44,26 @@ class AdamMeanOptimizer(BayesianOptimizer):
     def _evaluate_draws(self, closure: Closure, antithetic: bool) -> tuple[Tensor, Tensor]:
         """Evaluate at the weights in place, and if ``antithetic`` at their mirror image.
 
+        Afterwards the flat buffers hold the mean gradient, and in place of the weights their
+        offset from the mean: no vector needs to keep the draw meanwhile.
+
         Returns
         -------
         loss, half_difference
-            The mean loss, and half the difference of the two gradients (without a mirror image:
-            the gradient), ``num_weights``. The mean gradient is left in the flat buffer.
+            The mean loss, and half the difference of the two gradients, ``num_weights``; without a
+            mirror image the gradient itself, in its buffer.
         """
-        gradient, weights = self.flat.gradient, self.flat.values
+        gradient, weights, mean = self.flat.gradient, self.flat.values, self._mean
         loss = self._evaluate_draw(closure)
+        if not antithetic:
+            weights.sub_(mean)
+            return loss, gradient
         difference = gradient.clone()
-        if antithetic:
-            weights.neg_().add_(self._mean, alpha=2.0)
-            loss = 0.5 * (loss + self._evaluate_draw(closure))
-            gradient.add_(difference).mul_(0.5)
-            difference.sub_(gradient)
+        weights.neg_().add_(mean, alpha=2.0)
+        loss = 0.5 * (loss + self._evaluate_draw(closure))
+        gradient.add_(difference).mul_(0.5)
+        difference.sub_(gradient)
+        torch.sub(mean, weights, out=weights)
         return loss, difference
 
     def _warm_step(self, closure: Closure, rate: float) -> Tensor:
@@ -66,16 +72,13 @@ class AdamMeanOptimizer(BayesianOptimizer):
         self._descend(rate)
         return loss
 
-    def _descend(self, rate: float, scratch: Tensor | None = None) -> None:
+    def _descend(self, rate: float) -> None:
         """Move the mean along the flat gradient, after adding the prior's."""
         self.prior.add_gradient_(self.flat.gradient, self._mean, 1.0 / self.num_observations)
-        self._move_mean(rate, scratch)
+        self._move_mean(rate)
 
-    def _move_mean(self, rate: float, scratch: Tensor | None = None) -> None:
-        """Move the mean along the flat gradient, prior included.
-
-        Overwrites ``scratch`` (``num_weights``), by default the weights.
-        """
+    def _move_mean(self, rate: float) -> None:
+        """Move the mean along the flat gradient, prior included."""
         adam_step_(
             self._mean,
             self.flat.gradient,
@@ -83,5 +86,4 @@ class AdamMeanOptimizer(BayesianOptimizer):
             self._kept("second_moment"),
             step=self.steps,
             learning_rate=rate,
-            scratch=self.flat.values if scratch is None else scratch,
         )

@@ -38,7 +38,7 @@ from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.checks import is_count, is_not_negative, is_positive, require
 from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import Closure
-from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,25 +148,23 @@ class AlphaOptimizer(AdamMeanOptimizer):
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
             return self._warm_step(closure, self.learning_rate())
-        mean, gradient, log_scale = (
-            self.posterior.mean,
-            self.flat.gradient,
-            self._vectors["log_scale"],
-        )
-        scale = log_scale.exp()
-        # The prior along sigma: slope a and curvature r of -log p_0 in the noise.
+        mean, precision, gradient = self._mean, self.posterior.precision, self.flat.gradient
+        log_scale, scratch = self._vectors["log_scale"], self.flat.values
+        # The prior along sigma: slope a (times sigma) and curvature r of -log p_0 in the noise.
         slope, curvature = torch.zeros_like(mean), torch.zeros_like(mean)
         self.prior.add_gradient_(slope, mean, 1.0)
-        self.prior.add_precision_(curvature, 1.0, times=scale.square())
-        loss, gradients, excess = self._weighted_draws(closure, slope * scale, curvature)
+        slope.mul_(torch.rsqrt(precision, out=scratch))
+        self.prior.add_precision_(curvature, 1.0, times=scratch.square_())
+        loss, gradients, excess = self._weighted_draws(closure, slope, curvature)
         share, inverse_n = 1.0 / self.likelihood_weight, 1.0 / self.num_observations
         # Mean: weighted gradient + [prior(mean) + excess eps (r - T) / sigma] / N.
-        torch.div(curvature - self.temperature, scale, out=gradient)
-        gradient.masked_fill_(scale == 0, 0.0).mul_(excess[0]).add_(slope).mul_(inverse_n)
-        gradient.add_(gradients[0])
+        torch.sub(curvature, self.temperature, out=gradient)
+        gradient.mul_(torch.sqrt(precision, out=scratch)).mul_(excess[0]).mul_(inverse_n)
+        self._fix_(gradient, 0.0).add_(gradients[0])
+        self.prior.add_gradient_(gradient, mean, inverse_n)
         # Log sigma: sigma weighted(g eps) + [a excess eps + (r - T) (1 + excess eps^2)] / N.
-        scale_gradient = gradients[1].mul_(scale)
-        scale_gradient.addcmul_(slope.mul_(scale), excess[0], value=inverse_n)
+        scale_gradient = gradients[1].mul_(scratch.reciprocal_())
+        scale_gradient.addcmul_(slope, excess[0], value=inverse_n)
         excess[1].add_(1.0)
         scale_gradient.addcmul_(curvature, excess[1], value=inverse_n)
         scale_gradient.add_(excess[1], alpha=-share)
@@ -179,7 +177,6 @@ class AlphaOptimizer(AdamMeanOptimizer):
             step=self.steps - self.phase_ends["warm_start"],
             learning_rate=self.learning_rate()
             * (self.method.scale_learning_rate / self.method.learning_rate),
-            scratch=self.flat.values,
         )
         torch.mul(log_scale, -2.0, out=self.posterior.precision).exp_()
         return loss
@@ -197,40 +194,40 @@ class AlphaOptimizer(AdamMeanOptimizer):
             ``num_weights``.
         """
         method, mean, gradient = self.method, self.posterior.mean, self.flat.gradient
-        scale = self._vectors["log_scale"].exp()
         weighted = [torch.zeros_like(mean) for _ in range(4)]
         plain = [torch.zeros_like(mean) for _ in range(2)]
         losses, log_weights = [], []
-        noise = mean
+        noise, scratch = torch.empty_like(mean), self.flat.values
         for k in range(method.num_draws):
             if method.antithetic and k % 2 == 1:
-                noise = noise.neg()
+                noise.neg_()
             else:
-                noise = normal((self.flat.num_weights,), mean, self.generator)
-                self._fix_(noise, 0.0)
-            torch.mul(scale, noise, out=self.flat.values).add_(mean)
+                self._fix_(normal_(noise, self.generator), 0.0)
+            # Until the closure fills it, the gradient's buffer is free.
+            scale = torch.rsqrt(self.posterior.precision, out=gradient)
+            torch.addcmul(mean, noise, scale, out=self.flat.values)
             losses.append(self._evaluate(closure))
-            squares = noise.square()
-            log_weights.append(self._log_weight(losses[-1], noise, squares, slope, curvature))
+            log_weights.append(self._log_weight(losses[-1], noise, slope, curvature))
             # Running means under weights normalised so far: no draw is kept.
             so_far = torch.logsumexp(torch.stack(log_weights), 0)
-            fraction = (log_weights[-1] - so_far).exp()
-            parts = (gradient, gradient * noise, noise, squares)
-            for average, part in zip(weighted, parts, strict=True):
-                average.lerp_(part, fraction)
-            for average, part in zip(plain, parts[2:], strict=True):
-                average.lerp_(part, 1.0 / (k + 1))
+            fraction, share = (log_weights[-1] - so_far).exp(), 1.0 / (k + 1)
+            weighted[0].lerp_(gradient, fraction)
+            weighted[1].lerp_(gradient.mul_(noise), fraction)
+            weighted[2].lerp_(noise, fraction)
+            plain[0].lerp_(noise, share)
+            squares = torch.square(noise, out=scratch)
+            weighted[3].lerp_(squares, fraction)
+            plain[1].lerp_(squares, share)
         together = torch.stack(log_weights)
         effective = (2 * together.logsumexp(0) - (2 * together).logsumexp(0)).exp()
         self._vectors["effective_draws"].copy_(effective)
         excess = (weighted[2].sub_(plain[0]), weighted[3].sub_(plain[1]))
         return torch.stack(losses).mean(), (weighted[0], weighted[1]), excess
 
-    def _log_weight(
-        self, loss: Tensor, noise: Tensor, squares: Tensor, slope: Tensor, curvature: Tensor
-    ) -> Tensor:
-        r"""Return :math:`\alpha \ell_m` up to a constant, 0-dim."""
+    def _log_weight(self, loss: Tensor, noise: Tensor, slope: Tensor, curvature: Tensor) -> Tensor:
+        r"""Return :math:`\alpha \ell_m` up to a constant, 0-dim; overwrites the weights."""
         per_site = self._site_size / self.num_observations
-        prior = noise.dot(slope) + 0.5 * squares.dot(curvature)
+        bent = torch.mul(noise, curvature, out=self.flat.values)
+        prior = noise.dot(slope) + 0.5 * noise.dot(bent)
         site = -self._site_size * loss.to(noise.dtype) - per_site * prior
-        return self.method.alpha * (site / self.temperature + 0.5 * per_site * squares.sum())
+        return self.method.alpha * (site / self.temperature + 0.5 * per_site * noise.dot(noise))

@@ -37,7 +37,7 @@ from tsbnn.inference.adam import BETA1
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.checks import is_positive, require
 from tsbnn.inference.optimizer import Closure
-from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 from tsbnn.inference.probe import ProbingMethod, ProbingOptimizer, probe_length
 
 
@@ -143,26 +143,26 @@ class NaturalELBOOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         if self.warming:
             return self._warm_step(closure, self.learning_rate())
         probing, mean, gradient = self.probing, self.posterior.mean, self.flat.gradient
+        pair, offset = probing or self.method.antithetic, self.flat.values
+        # Until the closure fills it, the gradient's buffer is free.
         if probing:
-            spread = self._write_probe_spread(torch.empty_like(mean))
+            spread = self._write_probe_spread(gradient)
         else:
-            spread = torch.rsqrt(self.posterior.precision)
-        noise = normal((self.flat.num_weights,), mean, self.generator)
-        torch.mul(spread, noise, out=self.flat.values).add_(mean)
-        loss, half_difference = self._evaluate_draws(closure, probing or self.method.antithetic)
-        noise.mul_(half_difference).mul_(self.likelihood_weight)
+            spread = torch.rsqrt(self.posterior.precision, out=gradient)
+        torch.addcmul(mean, normal_(offset, self.generator), spread, out=offset)
+        loss, half_difference = self._evaluate_draws(closure, pair)
+        # The likelihood's part of h is this over the variance, and that of r = h / precision this.
+        ratio = offset.mul_(half_difference).mul_(self.likelihood_weight)
         self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+        free = half_difference if pair else torch.empty_like(mean)
         if probing:
-            self._measure_curvature(noise.div_(spread))
+            self._measure_curvature(ratio.div_(self._write_probe_spread(free).square_()))
             self._move_mean(self.learning_rate())
             return loss
-        # noise holds what times 1/spread is h; r = h spread^2.
-        ratio = noise.mul_(spread)
-        self.prior.add_precision_(ratio, 1.0 / self.temperature, times=spread.square_())
+        variance = torch.reciprocal(self.posterior.precision, out=free)
+        self.prior.add_precision_(ratio, 1.0 / self.temperature, times=variance)
         move = ratio.sub_(1.0).mul_(self.curvature_rate())
-        self.posterior.precision.mul_(
-            torch.add(move, 2.0, out=spread).mul_(move).div_(2.0).add_(1.0)
-        )
+        self.posterior.precision.mul_(torch.add(move, 2.0, out=free).mul_(move).div_(2.0).add_(1.0))
         if self.method.metric == "adam":
             self._move_mean(self.learning_rate())
         else:

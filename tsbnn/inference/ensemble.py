@@ -129,7 +129,6 @@ class EnsembleOptimizer(BayesianOptimizer):
                 second_moment,
                 step=self.steps,
                 learning_rate=rate,
-                scratch=weights,
             )
         self.posterior.refresh_()
         return torch.stack(losses).mean()

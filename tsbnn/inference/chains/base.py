@@ -39,7 +39,7 @@ from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.checks import is_count, is_positive, is_share, require
 from tsbnn.inference.method import PosteriorMethod, decay
 from tsbnn.inference.optimizer import Closure
-from tsbnn.inference.posteriors import SampleSet, normal
+from tsbnn.inference.posteriors import SampleSet, normal_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,10 @@ class ChainOptimizer(AdamMeanOptimizer):
         return self.steps >= self.phase_ends["burn_in"]
 
     def _move(self, position: Tensor, gradient: Tensor) -> None:
-        """Move ``position`` in place; ``gradient`` is that of u there. Both may be overwritten."""
+        """Move ``position`` in place; ``gradient`` is that of u there.
+
+        Gradient and weights may be overwritten: nothing of the size of the weights is allocated.
+        """
         raise NotImplementedError
 
     def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
@@ -192,14 +195,9 @@ class ChainOptimizer(AdamMeanOptimizer):
         """Number of steps since the end of the warm start."""
         return self.steps - self.phase_ends["warm_start"]
 
-    def _noise(self) -> Tensor:
-        """Draw standard normals into the weights' buffer; 0 for deterministic parameters."""
-        noise, generator = self.flat.values, self.generator
-        if generator is not None and generator.device.type == noise.device.type:
-            noise.normal_(generator=generator)
-        else:
-            noise.copy_(normal((self.flat.num_weights,), noise, generator))
-        return self._fix_(noise, 0.0)
+    def _noise_(self, out: Tensor) -> Tensor:
+        """Draw standard normals into ``out`` (``num_weights``); 0 for deterministic parameters."""
+        return self._fix_(normal_(out, self.generator), 0.0)
 
     def _hold_fixed(self, position: Tensor) -> None:
         """Keep deterministic parameters without spread, at their present value."""

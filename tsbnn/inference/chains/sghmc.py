@@ -105,9 +105,9 @@ class MomentumChainOptimizer(ChainOptimizer):
         velocity, step = self._vectors["velocity"], math.sqrt(friction * self.learning_rate())
         velocity.mul_(1.0 - friction).add_(gradient, alpha=-step)
         if isinstance(noise_sd, Tensor):
-            velocity.addcmul_(self._noise(), noise_sd)
+            velocity.addcmul_(self._noise_(self.flat.values), noise_sd)
         elif noise_sd > 0:
-            velocity.add_(self._noise(), alpha=noise_sd)
+            velocity.add_(self._noise_(self.flat.values), alpha=noise_sd)
         position.add_(velocity, alpha=step)
 
     def _restart(self, position: Tensor) -> None:

@@ -22,6 +22,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from tsbnn.inference.chains.base import SGMCMC, ChainOptimizer
@@ -49,7 +50,8 @@ class SGLDOptimizer(ChainOptimizer):
     def _move(self, position: Tensor, gradient: Tensor) -> None:
         rate = self.learning_rate()
         position.add_(gradient, alpha=-rate)
-        position.add_(self._noise(), alpha=math.sqrt(2.0 * rate * self.noise_level))
+        size = math.sqrt(2.0 * rate * self.noise_level)
+        position.add_(self._noise_(self.flat.values), alpha=size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ class PSGLDOptimizer(ChainOptimizer):
         square = self._vectors["second_moment"]
         if self.chain_steps == 0:
             square.fill_(1.0)
-        divisor = square.sqrt().add_(method.regularisation)
+        divisor = torch.sqrt(square, out=self.flat.values).add_(method.regularisation)
         weight = 4.0 / (self.chain_steps + 8)
         if method.adapts_while_sampling:
             weight = max(weight, 1.0 - method.smoothing)
@@ -121,4 +123,4 @@ class PSGLDOptimizer(ChainOptimizer):
             square.mul_(1.0 - weight).addcmul_(gradient, gradient, value=weight)
         position.addcdiv_(gradient, divisor, value=-rate)
         size = math.sqrt(2.0 * rate * self.noise_level)
-        position.addcdiv_(self._noise(), divisor.sqrt_(), value=size)
+        position.addcdiv_(self._noise_(gradient), divisor.sqrt_(), value=size)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.elbo.mean_field import ELBOOptimizer
+from tsbnn.inference.blocks import blocks
+from tsbnn.inference.elbo.mean_field import MOMENTS, ELBOOptimizer
 from tsbnn.inference.optimizer import Closure
-from tsbnn.inference.posteriors import LowRankGaussian, normal
+from tsbnn.inference.posteriors import LowRankGaussian, normal, normal_
 
 if TYPE_CHECKING:
     from tsbnn.inference.elbo.method import ELBOVI
@@ -39,6 +40,8 @@ class LowRankELBOOptimizer(ELBOOptimizer):
         relative = normal((len(values), self.method.rank), values, self.generator)
         relative.mul_(torch.isfinite(log_scale).unsqueeze(-1))
         relative.mul_(self.INITIAL_NORM / relative.norm(dim=0))
+        # Stored column by column, like the posterior's factor.
+        relative = relative.T.contiguous().T
         self._vectors["relative_factor"] = relative
         scale = log_scale.exp()
         self.posterior = LowRankGaussian(values.clone(), scale, relative * scale.unsqueeze(-1))
@@ -52,38 +55,42 @@ class LowRankELBOOptimizer(ELBOOptimizer):
             return super()._step(closure)
         posterior = self.posterior
         latent = normal((posterior.rank,), posterior.mean, self.generator)
-        whitened = normal((self.flat.num_weights,), posterior.mean, self.generator)
-        whitened.addmv_(self._vectors["relative_factor"], latent)
-        torch.mul(posterior.scale, whitened, out=self.flat.values).add_(posterior.mean)
+        offset = normal_(self.flat.values, self.generator)
+        offset.addmv_(self._vectors["relative_factor"], latent)
+        offset.mul_(posterior.scale).add_(posterior.mean)
         loss, along = self._evaluate_draws(closure, self.method.antithetic)
-        self._update_shape(along, whitened, latent)
+        self._update_shape(along, offset, latent)
+        self._descend(self.learning_rate())
         return loss
 
-    def _update_shape(self, along: Tensor, whitened: Tensor, latent: Tensor) -> None:
-        r"""Move all parts, given the gradient ``along`` the path and its random numbers."""
-        posterior, relative = self.posterior, self._vectors["relative_factor"]
-        scale, entropy = posterior.scale, 1.0 / self.likelihood_weight
+    def _update_shape(self, along: Tensor, offset: Tensor, latent: Tensor) -> None:
+        r"""Move the shape, given the gradient ``along`` the draw's ``offset`` and its latent z.
+
+        Overwrites ``offset``; adds the path's part to ``along`` for sticking the landing.
+        """
+        posterior, relative = self.posterior, self._kept("relative_factor").T
+        scale, factor = posterior.scale, posterior.factor.T
+        entropy, inner = 1.0 / self.likelihood_weight, relative.new_zeros(2 * relative.shape[:1])
         if self.method.sticking_the_landing:
-            path = posterior.score(posterior.mean + scale * whitened).mul_(entropy)
-            along.add_(path)
-            if not self.method.antithetic:
-                self.flat.gradient.add_(path)
-        along.mul_(scale)
-        scale_gradient = along * whitened
-        factor_gradient = torch.outer(along, latent)
-        if not self.method.sticking_the_landing:
-            scale_gradient.sub_(entropy)
-            inner = torch.linalg.inv(posterior.capacitance())
-            factor_gradient.sub_(relative @ inner, alpha=entropy)
-        variance = posterior.variance
-        self.prior.add_precision_(scale_gradient, 1.0 / self.num_observations, times=variance)
-        prior_part = torch.zeros_like(scale)
-        self.prior.add_precision_(prior_part, 1.0 / self.num_observations, times=scale.square())
-        factor_gradient.addcmul_(relative, prior_part.unsqueeze(-1))
-        self._descend(self.learning_rate())
+            along.add_(posterior.score(posterior.mean + offset), alpha=entropy)
+            entropy = 0.0
+        else:
+            eye = torch.eye(len(relative)).to(relative)
+            inner = torch.linalg.inv(torch.addmm(eye, relative, relative.T)).mul_(entropy)
+        # The factor is made anew below; till then a column of it holds the prior's curvature.
+        curvature = factor[0].zero_()
+        self.prior.add_precision_(curvature, 1.0 / self.num_observations)
+        scale_gradient = offset.mul_(along)
+        moments = [self._kept(f"factor_{kind}").T for kind in MOMENTS]
+        for part in blocks(scale):
+            own, spread = relative[:, part], scale[part]
+            prior_part = curvature[part] * spread.square()
+            squares = own.square().sum(0)
+            scale_gradient[part].addcmul_(squares.add_(1.0), prior_part).sub_(entropy)
+            gradient = (own * prior_part).addmm_(inner, own, alpha=-1.0)
+            gradient.addr_(latent, along[part] * spread)
+            self._move(own, gradient, *(moment[:, part] for moment in moments))
         log_scale = self._kept("log_scale")
-        self._move(log_scale, scale_gradient, "scale_")
-        self._move(relative, factor_gradient, "factor_")
-        relative.mul_(torch.isfinite(log_scale).unsqueeze(-1))
-        torch.exp(log_scale, out=posterior.scale)
-        torch.mul(relative, posterior.scale.unsqueeze(-1), out=posterior.factor)
+        self._move(log_scale, scale_gradient, *(self._kept(f"scale_{kind}") for kind in MOMENTS))
+        torch.exp(log_scale, out=scale)
+        torch.mul(relative, scale, out=factor)

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.optimizer import Closure
-from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 
 if TYPE_CHECKING:
     from tsbnn.inference.elbo.method import ELBOVI
+
+MOMENTS = ("momentum", "second_moment")
 
 
 class ELBOOptimizer(AdamMeanOptimizer):
@@ -64,20 +66,23 @@ class ELBOOptimizer(AdamMeanOptimizer):
         Returns
         -------
         scale_gradient, loss
-            The sampled gradient with respect to :math:`\log \sigma`, per observation, and the mean
-            loss. That with respect to the mean is left in the flat gradient buffer.
+            The sampled gradient with respect to :math:`\log \sigma`, per observation, in the
+            weights' buffer, and the mean loss. That with respect to the mean is left in the flat
+            gradient buffer.
         """
-        mean, gradient = self._mean, self.flat.gradient
-        scale = self._kept("log_scale").exp()
-        noise = normal((self.flat.num_weights,), mean, self.generator)
-        torch.mul(scale, noise, out=self.flat.values).add_(mean)
+        offset, gradient = self.flat.values, self.flat.gradient
+        # Until the closure fills it, the gradient's buffer is free.
+        scale = torch.rsqrt(self._precision, out=gradient)
+        torch.addcmul(self._mean, normal_(offset, self.generator), scale, out=offset)
         loss, half_difference = self._evaluate_draws(closure, self.method.antithetic)
-        scale_gradient = half_difference.mul_(noise).mul_(scale)
-        if self.method.sticking_the_landing:
-            entropy = 1.0 / self.likelihood_weight
-            scale_gradient.addcmul_(noise, noise, value=-entropy)
-            if not self.method.antithetic:
-                gradient.sub_(torch.where(scale > 0, entropy * noise / scale, 0.0))
+        if not self.method.sticking_the_landing:
+            return offset.mul_(half_difference), loss
+        entropy = 1.0 / self.likelihood_weight
+        path = torch.where(torch.isfinite(self._precision), self._precision, 0.0)
+        path.mul_(offset).mul_(-entropy)
+        scale_gradient = offset.mul_(half_difference + path)
+        if not self.method.antithetic:
+            gradient.add_(path)
         return scale_gradient, loss
 
     def _update(self, scale_gradient: Tensor) -> None:
@@ -85,22 +90,23 @@ class ELBOOptimizer(AdamMeanOptimizer):
         log_scale = self._kept("log_scale")
         if not self.method.sticking_the_landing:
             scale_gradient.sub_(1.0 / self.likelihood_weight)
-        variance = torch.mul(log_scale, 2.0, out=self.flat.values).exp_()
+        # The precision is made anew below.
+        variance = self._precision.reciprocal_()
         self.prior.add_precision_(scale_gradient, 1.0 / self.num_observations, times=variance)
         self._descend(self.learning_rate())
-        self._move(log_scale, scale_gradient, "scale_")
+        self._move(log_scale, scale_gradient, *(self._kept(f"scale_{kind}") for kind in MOMENTS))
         torch.mul(log_scale, -2.0, out=self._precision).exp_()
 
-    def _move(self, vector: Tensor, gradient: Tensor, prefix: str) -> None:
-        """Take one Adam step of a part of the shape, whose state has the prefix."""
-        same_size = vector.shape == self.flat.values.shape
+    def _move(
+        self, vector: Tensor, gradient: Tensor, momentum: Tensor, second_moment: Tensor
+    ) -> None:
+        """Take one Adam step of a part of the shape."""
         adam_step_(
             vector,
             gradient,
-            self._kept(f"{prefix}momentum"),
-            self._kept(f"{prefix}second_moment"),
+            momentum,
+            second_moment,
             step=self.steps - self.phase_ends["warm_start"],
             learning_rate=self.learning_rate()
             * (self.method.scale_learning_rate / self.method.learning_rate),
-            scratch=self.flat.values if same_size else torch.empty_like(vector),
         )

@@ -44,7 +44,8 @@ class MixtureELBOOptimizer(ComponentSteps, ELBOOptimizer):
                 self.flat.values.copy_(self._mean)
                 loss = self._evaluate(closure)
             else:
-                scale_gradient, loss = self._draw_and_evaluate(closure)
+                found_gradient, loss = self._draw_and_evaluate(closure)
+                scale_gradient = found_gradient.clone()
                 overlaps.append(torch.stack(self._log_responsibilities).mean())
             found.append((self.flat.gradient.clone(), scale_gradient, loss))
         for self._current, (gradient, scale_gradient, _) in zip(components, found, strict=True):

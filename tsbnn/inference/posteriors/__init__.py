@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tsbnn.inference.posteriors.base import Posterior, VariationalFamily, normal
+from tsbnn.inference.posteriors.base import Posterior, VariationalFamily, normal, normal_
 from tsbnn.inference.posteriors.dropout import DropoutPosterior
 from tsbnn.inference.posteriors.full import FullGaussian
 from tsbnn.inference.posteriors.low_rank import LowRankGaussian
@@ -32,6 +32,7 @@ __all__ = [
     "SparseGaussian",
     "VariationalFamily",
     "normal",
+    "normal_",
     "posterior_from_config",
 ]
 

@@ -17,10 +17,15 @@ def normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | No
 
     A CPU generator gives the same numbers wherever the weights lie.
     """
-    if generator is not None and generator.device.type != like.device.type:
-        drawn = torch.randn(shape, dtype=like.dtype, device=generator.device, generator=generator)
-        return drawn.to(like.device)
-    return torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
+    return normal_(like.new_empty(shape), generator)
+
+
+def normal_(out: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Overwrite ``out`` with standard normals, those that :func:`normal` draws; return it."""
+    if generator is not None and generator.device.type != out.device.type:
+        drawn = torch.empty(out.shape, dtype=out.dtype, device=generator.device)
+        return out.copy_(drawn.normal_(generator=generator))
+    return out.normal_(generator=generator)
 
 
 class Posterior(nn.Module):

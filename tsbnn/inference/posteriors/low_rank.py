@@ -74,7 +74,7 @@ class LowRankGaussian(VariationalFamily):
 
     def relative_factor(self) -> Tensor:
         r"""Return :math:`\tilde U`, ``num_weights x rank``; rows of 0 where there is no spread."""
-        return self.factor * _reciprocal(self.scale).unsqueeze(-1)
+        return self.factor * reciprocal(self.scale).unsqueeze(-1)
 
     def capacitance(self) -> Tensor:
         """Return M, ``rank x rank``."""
@@ -85,7 +85,7 @@ class LowRankGaussian(VariationalFamily):
 
     def score(self, weights: Tensor) -> Tensor:
         r"""Return :math:`-\Sigma^{-1} (\theta - m)`; 0 for weights without a spread."""
-        inverse = _reciprocal(self.scale)
+        inverse = reciprocal(self.scale)
         relative = self.factor * inverse.unsqueeze(-1)
         whitened = (self.mean - weights) * inverse
         inner = torch.linalg.solve(self.capacitance(), (whitened @ relative).unsqueeze(-1))
@@ -145,7 +145,7 @@ class LowRankGaussian(VariationalFamily):
         :math:`\| A_i \|^2` for the factor, which is returned.
         """
         free = self.scale > 0
-        stretch = torch.where(free, frozen.scale * _reciprocal(self.scale), 1.0)
+        stretch = torch.where(free, frozen.scale * reciprocal(self.scale), 1.0)
         before = frozen.relative_factor()
         moves = (self.relative_factor() - before).square().sum(-1)
         volume = 0.5 * (stretch.square() - 1.0) - stretch.log()
@@ -166,6 +166,6 @@ class LowRankGaussian(VariationalFamily):
         )
 
 
-def _reciprocal(scale: Tensor) -> Tensor:
+def reciprocal(scale: Tensor) -> Tensor:
     """Return 1/d, and 0 where d is 0."""
     return torch.where(scale > 0, scale, torch.inf).reciprocal()

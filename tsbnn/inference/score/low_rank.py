@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.posteriors import LowRankGaussian, normal
+from tsbnn.inference.posteriors import LowRankGaussian, normal, normal_
 from tsbnn.inference.score.low_rank_step import low_rank_step_
 from tsbnn.inference.score.mean_field import ProximalScoreOptimizer
 
@@ -70,15 +70,14 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
             return super()._write_spread(out)
         return out.copy_(self.posterior.variance).sqrt_()
 
-    def _draw(self) -> Tensor:
+    def _draw_(self, offset: Tensor) -> None:
         if self.probing:
-            return super()._draw()
+            super()._draw_(offset)
+            return
         posterior = self.posterior
-        offset = normal((self.flat.num_weights,), posterior.mean, self.generator)
+        normal_(offset, self.generator)
         latent = normal((posterior.rank,), posterior.mean, self.generator)
         offset.mul_(posterior.scale).addmv_(posterior.factor, latent)
-        self.flat.values.copy_(offset)
-        return offset
 
     def _measure_curvature(self, curvature: Tensor) -> None:
         super()._measure_curvature(curvature)
@@ -95,13 +94,13 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
         margin = self.MARGIN_FACTOR * method.noise_margin
         return (self._vectors["factor_noise"] * margin).clamp_(min=floor)
 
-    def _update_shape(self, noise: Tensor, half_difference: Tensor) -> None:
-        """Take the proximal step; ``noise`` is the pair's offset from the mean."""
+    def _update_shape(self, offset: Tensor, half_difference: Tensor) -> None:
+        """Take the proximal step."""
         self.strength = self._strengths()
-        scores = self._score_difference(noise, half_difference)
+        scores = self._score_difference_(offset, half_difference)
         excess, found = low_rank_step_(
             self.posterior,
-            noise,
+            offset,
             scores,
             self._by_weight(self.strength),
             self._factor_strength(),

@@ -1,16 +1,26 @@
 r"""The proximal step of a low-rank Gaussian, its gradients written out: the fast path.
 
-For one draw :math:`m + \delta` with score :math:`\hat s`, and a member with diagonal :math:`d'`,
-relative factor :math:`\tilde U'`, covariance :math:`\Sigma'` and precision :math:`P'`, let
-:math:`w = P' \delta`, :math:`R = -w - \hat s` and :math:`v = P' \Sigma_t R`. Then
+All is written in units of the frozen :math:`d_t`: with the draw's offset
+:math:`\xi = \delta / d_t`, the score :math:`\varsigma = d_t \circ \hat s`, and for the member with
+log precisions u and relative factor :math:`\tilde U'`, :math:`k = e^{u/2}` and
+:math:`B = I - \tilde U' M'^{-1} \tilde U'^\top` (its precision in units of its own
+:math:`d' = d_t / k`), let
 
-.. math:: \partial S / \partial u = -v \circ \delta - w \circ \Sigma' v, \qquad
-          \partial S / \partial A = 2 \left[ (d' \circ v) (\tilde U'^\top (d' \circ w))^\top
-          + (d' \circ w) (\tilde U'^\top (d' \circ v))^\top \right]
+.. math:: \tilde w = B (k \circ \xi), \qquad t = -k \circ \tilde w - \varsigma, \qquad
+          \tilde v = B \left[ k \circ (t + \tilde U_t \tilde U_t^\top t) \right] .
 
-for :math:`S = R^\top \Sigma_t R`. So every inner gradient of the factor is of rank two, and only
-its two columns are kept: the large matrix is read a few times and written once. The result is that
-of :func:`~tsbnn.inference.score.proximal.proximal_step`, which differentiates automatically.
+Then S, the weighted squared distance of the scores, has the gradients
+
+.. math:: \partial S / \partial u = -\tilde v \circ k \circ \xi
+          - \tilde w \circ (\tilde v + \tilde U' \tilde U'^\top \tilde v), \qquad
+          \partial S / \partial A = 2 \left[ \tilde v\, (\tilde U'^\top \tilde w)^\top
+          + \tilde w\, (\tilde U'^\top \tilde v)^\top \right] .
+
+So every inner gradient of the factor is of rank two, and only its two columns are kept. All
+projections on the factor follow from :math:`\tilde U' \! \,^\top \tilde w = M'^{-1} \tilde U'^\top
+(k \circ \xi)`, its like for :math:`\tilde v`, and a few sums of ``rank x rank`` that the step
+before takes along, so that an inner step is one pass over blocks of weights. The result is that of
+:func:`~tsbnn.inference.score.proximal.proximal_step`, which differentiates automatically.
 """
 
 from __future__ import annotations
@@ -18,7 +28,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tsbnn.inference.blocks import blocks
 from tsbnn.inference.posteriors import LowRankGaussian
+from tsbnn.inference.posteriors.low_rank import reciprocal
 from tsbnn.inference.score.proximal import shortening
 
 
@@ -37,7 +49,7 @@ def low_rank_step_(
     posterior
         :math:`q_t`, changed to the next member.
     offset, scores
-        :math:`\delta` and :math:`\hat s`, ``num_weights``.
+        :math:`\delta` and :math:`\hat s`, ``num_weights``; both are overwritten.
     strength
         c of the log precisions, ``num_weights`` or 0-dim.
     factor_strength
@@ -51,64 +63,111 @@ def low_rank_step_(
         Half the first gradient of S with respect to u, ``num_weights``, and a quarter of the
         squared norm of that with respect to the factor, 0-dim.
     """
-    # Everything lies with the weights last: rank x num_weights, which is how the factor is stored.
-    scale, factor = posterior.scale, posterior.factor.T
-    inverse = torch.where(scale > 0, scale, torch.inf).reciprocal_()
-    relative = factor * inverse
-    squares = relative.square().sum(0)
-    rate = 0.5 / ((1.0 + squares) * (1.0 + strength))
-    factor_rate = 0.125 / (1.0 + factor_strength)
-    log_precision = torch.zeros_like(scale)
-    excess, factor_noise = torch.empty_like(scale), scale.new_zeros(())
-    # The relative factor's move is rows.T @ columns.
-    columns, rows = factor.new_zeros(0, len(scale)), factor.new_zeros(0, posterior.rank)
+    steps = _InnerSteps(posterior, offset, scores, strength, factor_strength, inner_steps)
     for inner_step in range(inner_steps):
-        own_scale, own_inverse = scale, inverse
+        steps.take(inner_step)
+    return steps.excess, steps.factor_noise
+
+
+class _InnerSteps:
+    """Inner steps on the relative factor, which lies in the posterior's factor meanwhile.
+
+    Everything has the weights last, ``rank x num_weights``, as the factor is stored.
+    """
+
+    def __init__(
+        self,
+        posterior: LowRankGaussian,
+        offset: Tensor,
+        scores: Tensor,
+        strength: Tensor,
+        factor_strength: Tensor,
+        inner_steps: int,
+    ) -> None:
+        rank = posterior.rank
+        self.scale, self.relative, self.parts = posterior.scale, posterior.factor.T, blocks(offset)
+        self.offset, self.scores, self.last = offset, scores, inner_steps - 1
+        self.strength, self.factor_strength = strength.expand_as(offset), factor_strength
+        self.excess, self.squares = torch.empty_like(offset), torch.empty_like(offset)
+        # exp(u / 2), with u the log precision's change.
+        self.root = torch.ones_like(offset)
+        self.factor_noise = offset.new_zeros(())
+        # Two columns a step; the relative factor's move so far is rows.T @ columns.
+        self.columns, self.rows = (
+            offset.new_empty(2 * self.last, len(offset)),
+            offset.new_empty(0, rank),
+        )
+        # Products of the factor, its stretched change and its stretch with the factor and k xi.
+        self.products = offset.new_zeros(3, rank, rank + 1)
+        self.frozen_scores, self.scored = offset.new_zeros(2, rank)
+        ones = offset.new_ones(rank)
+        for part in self.parts:
+            inverse = reciprocal(self.scale[part])
+            relative = self.relative[:, part].mul_(inverse)
+            torch.mv(relative.square().T, ones, out=self.squares[part])
+            offset[part] *= inverse
+            scores[part] *= self.scale[part]
+            self.products[0] += relative @ torch.cat([relative, offset[None, part]]).T
+            self.frozen_scores.addmv_(relative, scores[part])
+
+    def take(self, inner_step: int) -> None:
+        """Take one step of both coordinates."""
+        rank = len(self.relative)
+        capacitance, change = self.products[:2, :, :rank]
+        inverse = torch.linalg.inv(capacitance + torch.eye(rank).to(capacitance))
+        along_w = inverse @ self.products[0, :, rank]
+        # U_t.T t, and U'.T v; to first order the two are -along_w, which keeps them exact.
+        apart, stretched = self.products[1:, :, rank] - self.products[1:, :, :rank] @ along_w
+        target = -(along_w + apart + self.frozen_scores)
+        along_v = target
         if inner_step > 0:
-            shrinkage = (-0.5 * log_precision).exp_()
-            own_scale, own_inverse = scale * shrinkage, inverse / shrinkage
-        capacitance = relative @ relative.T
-        capacitance.diagonal().add_(1.0)
-        w = _solve(offset, own_inverse, relative, capacitance)
-        v = residual = (w + scores).neg_()
-        if inner_step > 0:
-            spread = (scale.square() * residual).addmv_(factor.T, factor @ residual)
-            v = _solve(spread, own_inverse, relative, capacitance)
-        columns_now = torch.stack([v, w]).mul_(own_scale)
-        along = columns_now @ relative.T
-        # Sigma' v = d' (d' v + U' U'.T d' v), U' relative.
-        image = torch.addmv(columns_now[0], relative.T, along[0]).mul_(own_scale)
-        gradient = image.mul_(w).addcmul_(v, offset).neg_()
-        new_columns, new_rows = columns_now.mul_(2.0), along.flip(0)
-        if inner_step == 0:
-            norms = _squared_norms(new_columns, new_rows)
-            excess.copy_(gradient).mul_(0.5)
-            factor_noise = 0.25 * norms.sum()
+            image = (change.T + capacitance) @ target - (along_w + stretched + self.scored)
+            along_v = inverse @ image
+        rows = torch.cat([self.rows, torch.stack([along_w, along_v])])
+        # The factor's gradient is (weights * rows).T @ columns: penalty and squared distance.
+        weights, kept = rows.new_full((len(rows), 1), 2.0), rows.new_zeros(len(rows), 1)
+        weights[:-2], kept[:-2] = 8.0 * self.factor_strength, 1.0
+        self.products, self.scored = torch.zeros_like(self.products), torch.zeros_like(along_w)
+        for part in self.parts:
+            self._move(part, target, rows, weights, kept)
+        self.rows = rows
+
+    def _move(
+        self, part: slice, target: Tensor, rows: Tensor, weights: Tensor, kept: Tensor
+    ) -> None:
+        """Move a block of both coordinates, given all products with the whole factor."""
+        relative, root, squares = self.relative[:, part], self.root[part], self.squares[part]
+        before, (along_w, along_v) = self.columns[: len(self.rows), part], rows[-2:]
+        frozen = torch.addmm(relative, self.rows.T, before, alpha=-1.0)
+        offset = self.offset[part] * root
+        w = torch.addmv(offset, relative.T, along_w, alpha=-1.0)
+        v = torch.addcmul(self.scores[part], root, w).neg_()
+        if len(before) > 0:
+            v.addmv_(frozen.T, target).mul_(root).addmv_(relative.T, along_v, alpha=-1.0)
+        gradient = torch.addmv(v, relative.T, along_v).mul_(w).addcmul_(v, offset).neg_()
+        columns, rows = torch.cat([before, v[None], w[None]]), weights * rows
+        norms = ((rows @ rows.T @ columns).mul_(columns).T @ torch.ones_like(rows[:, 0])).clamp_(
+            0.0
+        )
+        if len(before) == 0:
+            torch.mul(gradient, 0.5, out=self.excess[part])
+            self.factor_noise.add_(norms.sum(), alpha=0.25)
         else:
-            root = shrinkage.reciprocal_()
-            change = (root.square() - 1.0).mul_(0.5).addcmul_(squares, root * (root - 1.0))
-            gradient += change.mul_(4.0 * strength)
-            new_columns = torch.cat([new_columns, columns * (8.0 * factor_strength)])
-            new_rows = torch.cat([new_rows, rows])
-            norms = _squared_norms(new_columns, new_rows)
-        step = gradient.mul_(rate)
-        log_precision -= step.mul_(shortening(step.abs()))
-        lengths = norms.clamp_(min=0.0).sqrt_().mul_(factor_rate)
-        new_columns *= shortening(lengths).mul_(-factor_rate)
-        relative.addmm_(new_rows.T, new_columns)
-        columns, rows = torch.cat([columns, new_columns]), torch.cat([rows, new_rows])
-    scale.mul_(log_precision.mul_(-0.5).exp_())
-    torch.mul(relative, scale, out=factor)
-    return excess, factor_noise
-
-
-def _solve(vector: Tensor, inverse: Tensor, relative: Tensor, capacitance: Tensor) -> Tensor:
-    """Return the precision matrix times a vector, ``num_weights``."""
-    whitened = vector * inverse
-    inner = torch.linalg.solve(capacitance, relative @ whitened)
-    return whitened.addmv_(relative.T, inner, alpha=-1.0).mul_(inverse)
-
-
-def _squared_norms(columns: Tensor, rows: Tensor) -> Tensor:
-    """Return the squared length of each weight's part of ``rows.T @ columns``, ``num_weights``."""
-    return ((rows @ rows.T) @ columns).mul_(columns).sum(0)
+            penalty = (root - 1.0).mul_(root * squares).add_(root.square().sub_(1.0), alpha=0.5)
+            gradient.addcmul_(penalty, self.strength[part], value=4.0)
+        step = gradient.mul_(0.5).div_((squares + 1.0).mul_(self.strength[part] + 1.0))
+        root.mul_(step.mul_(shortening(step.abs())).mul_(-0.5).exp_())
+        rate = 0.125 / (1.0 + self.factor_strength)
+        rates = shortening(norms.sqrt_().mul_(rate)).mul_(-rate)
+        relative.addmm_(rows.T, columns * rates)
+        if len(before) == len(self.columns):
+            relative.mul_(self.scale[part].div_(root))
+            return
+        columns.mul_(torch.addcmul(kept, weights, rates))
+        self.columns[: len(columns), part] = columns
+        torch.mul(self.offset[part], root, out=offset)
+        change, stretch = frozen.mul_(root).sub_(relative), relative * (root.square() - 1.0)
+        sides = torch.cat([relative, offset[None]]).T
+        products = torch.cat([relative, change, stretch]) @ sides
+        self.products += products.view_as(self.products)
+        self.scored.addmv_(relative, self.scores[part] * root)

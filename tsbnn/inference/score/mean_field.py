@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tsbnn.inference.adam import BETA1
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.optimizer import Closure
-from tsbnn.inference.posteriors import MeanFieldGaussian, normal
+from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 from tsbnn.inference.probe import ProbingOptimizer
 from tsbnn.inference.score.proximal import precision_factors_, proximal_step
 
@@ -22,7 +22,7 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
     """Proximal steps on the precisions, Adam steps on the mean.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
-    four weight-sized vectors; two more live during a step.
+    four weight-sized vectors; one more lives during a step with an antithetic pair.
 
     Attributes
     ----------
@@ -79,10 +79,10 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
             loss = self._evaluate(closure)
-            self._update_mean(scratch=torch.empty_like(self.flat.values))
+            self._update_mean()
             return loss
-        noise, half_difference, loss = self._draw_and_evaluate(closure)
-        self._update(noise, half_difference)
+        offset, half_difference, loss = self._draw_and_evaluate(closure)
+        self._update(offset, half_difference)
         return loss
 
     def _write_spread(self, out: Tensor) -> Tensor:
@@ -91,35 +91,36 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
             return torch.rsqrt(self._precision, out=out)
         return self._write_probe_spread(out)
 
-    def _draw(self) -> Tensor:
-        """Write a draw's offset from the mean into the weights; return its standard normals."""
-        noise = normal((self.flat.num_weights,), self._mean, self.generator)
-        self._write_spread(self.flat.values).mul_(noise)
-        return noise
+    def _draw_(self, offset: Tensor) -> None:
+        """Write a draw's offset from the mean into ``offset`` (``num_weights``)."""
+        # Until the closure fills it, the gradient's buffer is free.
+        normal_(offset, self.generator).mul_(self._write_spread(self.flat.gradient))
 
     def _draw_and_evaluate(self, closure: Closure) -> tuple[Tensor, Tensor, Tensor]:
         """Evaluate at one draw or an antithetic pair.
 
         Returns
         -------
-        noise, half_difference, loss
-            What :meth:`_draw` and :meth:`_evaluate_draws` return.
+        offset, half_difference, loss
+            The draw's offset from the mean, in the weights' buffer, and what
+            :meth:`_evaluate_draws` returns.
         """
-        noise = self._draw()
-        self.flat.values.add_(self._mean)
+        offset = self.flat.values
+        self._draw_(offset)
+        offset.add_(self._mean)
         loss, half_difference = self._evaluate_draws(closure, self.method.antithetic)
-        return noise, half_difference, loss
+        return offset, half_difference, loss
 
-    def _update(self, noise: Tensor, half_difference: Tensor) -> None:
-        """Update shape and mean from a pair's gradients; overwrites both arguments."""
+    def _update(self, offset: Tensor, half_difference: Tensor) -> None:
+        """Update shape and mean from a pair's gradients; may overwrite both arguments."""
         if self.probing:
-            # The likelihood's part of the curvature is h = (N/T) noise * half_difference / spread.
-            spread = self._write_spread(self.flat.values)
-            noise.mul_(half_difference).mul_(self.likelihood_weight)
-            self._measure_curvature(noise.div_(spread))
+            # The likelihood's part of the curvature: (N/T) offset half_difference / spread^2.
+            offset.mul_(half_difference).mul_(self.likelihood_weight)
+            free = half_difference if self.method.antithetic else torch.empty_like(offset)
+            self._measure_curvature(offset.div_(self._write_spread(free).square_()))
         else:
-            self._update_shape(noise, half_difference)
-        self._update_mean(scratch=half_difference)
+            self._update_shape(offset, half_difference)
+        self._update_mean()
 
     def _strengths(self) -> Tensor:
         """Proximal strengths c of the next step, one for each parameter tensor."""
@@ -134,18 +135,17 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         sizes = norms.new_tensor([slot.size for slot in self.flat.slots])
         self._kept("noise").lerp_(norms.square_() / sizes, self.NOISE_RATE)
 
-    def _update_shape(self, noise: Tensor, half_difference: Tensor) -> None:
+    def _update_shape(self, offset: Tensor, half_difference: Tensor) -> None:
         """Take the proximal step on the precisions."""
         # c depends on earlier steps only: c that reacts to its own r would be biased.
         self.strength = self._strengths()
         if self.method.inner_steps is None:
-            spread = self._write_spread(self.flat.values)
-            noise.mul_(half_difference).mul_(self.likelihood_weight)
-            self._update_precision(noise.mul_(spread), variance=spread.square_())
+            ratio = offset.mul_(half_difference).mul_(self.likelihood_weight)
+            free = half_difference if self.method.antithetic else None
+            self._update_precision(ratio, torch.reciprocal(self._precision, out=free))
             return
         frozen = MeanFieldGaussian(self._mean, self._precision)
-        offset = self._write_spread(self.flat.values).mul_(noise)
-        scores = self._score_difference(offset, half_difference)
+        scores = self._score_difference_(offset, half_difference.clone())
         strengths = {"log_precision": self._by_weight(self.strength)}
         draws = (frozen.mean + offset).unsqueeze(0)
         member, gradients = proximal_step(
@@ -154,16 +154,17 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         self._measure_noise(gradients["log_precision"].mul_(0.5))
         self._precision.copy_(member.precision)
 
-    def _score_difference(self, offset: Tensor, half_difference: Tensor) -> Tensor:
+    def _score_difference_(self, offset: Tensor, half_difference: Tensor) -> Tensor:
         """Half the difference of the target's scores at a pair, the prior's part exact."""
-        scores = half_difference * -self.likelihood_weight
+        scores = half_difference.mul_(-self.likelihood_weight)
         self.prior.add_precision_(scores, -1.0 / self.temperature, times=offset)
         return scores
 
     def _by_weight(self, by_tensor: Tensor) -> Tensor:
         """Repeat one number a parameter tensor for each of its weights."""
-        sizes = torch.tensor([slot.size for slot in self.flat.slots], device=by_tensor.device)
-        return by_tensor.repeat_interleave(sizes)
+        sizes = [slot.size for slot in self.flat.slots]
+        parts = zip(by_tensor.unbind(), sizes, strict=True)
+        return torch.cat([number.expand(size) for number, size in parts])
 
     def _update_precision(self, ratio: Tensor, variance: Tensor) -> None:
         """Multiply the precisions by rho; ``ratio`` holds the likelihood's part of r."""
@@ -173,21 +174,24 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         precision_factors_(ratio, self.flat.views(ratio), self.strength)
         self._precision.mul_(ratio)
 
-    def _update_mean(self, scratch: Tensor) -> None:
-        """Move the mean along the averaged gradient; overwrites ``scratch`` and the weights."""
+    def _update_mean(self) -> None:
+        """Move the mean along the averaged gradient; overwrites the weights."""
         mean, gradient = self._mean, self.flat.gradient
-        before, rate = self.flat.values.copy_(mean), self.learning_rate()
+        trust_region = None if self.probing else self.method.trust_region
+        before, rate = self.flat.values, self.learning_rate()
+        if trust_region is not None:
+            before.copy_(mean)
         if self.method.metric == "adam" or self.probing:
-            self._descend(rate, scratch)
+            self._descend(rate)
         else:
             self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
             momentum = self._kept("momentum")
             momentum.lerp_(gradient, 1.0 - BETA1)
             rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
             mean.addcdiv_(momentum, self._precision, value=-rate)
-        if self.method.trust_region is not None and not self.probing:
-            limit = self._write_spread(scratch)
-            limit.masked_fill_(limit == 0.0, torch.inf).mul_(self.method.trust_region)
+        if trust_region is not None:
+            limit = self._write_spread(gradient)
+            limit.masked_fill_(limit == 0.0, torch.inf).mul_(trust_region)
             move = mean.sub_(before)
             self.trust_region_hits = (move.abs() > limit).to(move.dtype).mean()
             torch.minimum(move, limit, out=move)

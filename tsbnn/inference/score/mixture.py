@@ -53,14 +53,17 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
         pairs, overlaps = [], []
         for self._current in components:
             self._log_responsibilities = []
-            noise, half_difference, loss = self._draw_and_evaluate(closure)
-            pairs.append((noise, half_difference, self.flat.gradient.clone(), loss))
+            offset, half_difference, loss = self._draw_and_evaluate(closure)
+            gradient = self.flat.gradient.clone()
+            pairs.append((offset.clone(), half_difference, gradient, loss))
             overlaps.append(torch.stack(self._log_responsibilities).mean())
-        for self._current, (noise, half_difference, gradient, _) in zip(
+        for self._current, (offset, half_difference, gradient, _) in zip(
             components, pairs, strict=True
         ):
             self.flat.gradient.copy_(gradient)
-            self._update(noise, half_difference)
+            # Of a single draw, half the difference is the gradient itself.
+            pair = self.method.antithetic
+            self._update(offset, half_difference if pair else self.flat.gradient)
         losses = torch.stack([loss for *_, loss in pairs])
         if not self.probing and self.method.component_weights == "elbo":
             self._weigh(losses, torch.stack(overlaps), self.steps - self.phase_ends["probe"])
@@ -74,7 +77,7 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
             gradients.append(self.flat.gradient.clone())
         for self._current, gradient in zip(components, gradients, strict=True):
             self.flat.gradient.copy_(gradient)
-            self._update_mean(scratch=gradient)
+            self._update_mean()
         return torch.stack(losses).mean()
 
     def _evaluate_draw(self, closure: Closure) -> Tensor:

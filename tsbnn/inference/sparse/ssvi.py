@@ -204,7 +204,6 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
             self._vectors[f"{prefix}second_moment"],
             step=step,
             learning_rate=rate,
-            scratch=self.flat.values,
         )
 
     def _swap_sizes(self) -> list[int]:
