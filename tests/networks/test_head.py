@@ -23,6 +23,7 @@ from gluonts.torch.distributions import (
 )
 from scipy import stats
 from torch import Tensor
+from torch.distributions import Normal
 
 from tests.networks.gluonts_pairs import HEADS, targets
 from tsbnn.networks import head as heads
@@ -137,6 +138,31 @@ def test_samples_have_the_mean_and_variance_of_their_distribution(head: Any) -> 
     assert float(((samples.mean(0) - law.mean[0]) / spread).abs().max()) < 4 / count**0.5
     # The error of a standard deviation: kurtosis up to 9 is allowed for.
     assert float((samples.std(0) / spread - 1).abs().max()) < 4 * (8 / 4 / count) ** 0.5
+
+
+class NearlyNormal(StudentTOutput):
+    """A head of a user's own, with another density and other samples than its parent."""
+
+    @classmethod
+    def domain_map(cls, *args: Tensor) -> tuple[Tensor, ...]:
+        df, centre, spread = super().domain_map(*args)
+        return df + 1e4, centre, spread
+
+    def _base_distribution(self, args: Any) -> Normal:
+        return Normal(*args[1:])
+
+
+def test_a_users_own_head_is_asked_itself() -> None:
+    head = NearlyNormal()
+    heads.check_head(head, "mean")
+    args = [torch.full((50_000,), number) for number in (2.1, 0.0, 1.0)]
+    window = torch.zeros(50_000), torch.ones(50_000)
+    torch.manual_seed(0)
+    samples = heads.sample(head, args, *window)
+    # Student's t with 2.1 degrees of freedom has a standard deviation of 4.6.
+    assert abs(float(samples.std()) - 1) < 0.02
+    losses = heads.point_losses(head, args, torch.ones(50_000), torch.ones(50_000), *window)
+    torch.testing.assert_close(losses[0], -Normal(0.0, 1.0).log_prob(torch.tensor(1.0)))
 
 
 def test_arguments_are_not_changed_in_place() -> None:
