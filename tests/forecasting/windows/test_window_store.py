@@ -67,11 +67,14 @@ def expected_past(entry: dict[str, Any], split: int, past: int, dummy: float) ->
 
 
 @pytest.mark.parametrize(("past", "is_padded"), [(3, True), (12, False)])
-def test_every_window_of_every_series(past: int, is_padded: bool) -> None:
+@pytest.mark.parametrize("dummy", [0.0, -1.0])
+def test_every_window_of_every_series(past: int, is_padded: bool, dummy: float) -> None:
     series = entries([9, 1, 4, 2, 7])
-    store = stored(series, past, dummy=-1.0)
+    # What a window must not show of the series before.
+    series[0]["target"][-1], series[1]["feature"][:] = np.nan, np.inf
+    store = stored(series, past, dummy)
     assert store.is_padded == is_padded
-    split_with = splitter(past, dummy_value=-1.0)
+    split_with = splitter(past, dummy_value=dummy)
     cutter = WindowCutter(store, split_with, batch_fields(split_with, NAMES), CPU)
     stream = window_stream(split_with.instance_sampler, store.lengths, torch.Generator())
     windows = stream.points.locate(torch.arange(stream.points.total))
@@ -84,13 +87,13 @@ def test_every_window_of_every_series(past: int, is_padded: bool) -> None:
         entry = series[number]
         assert batch["static"][row] == number
         own = batch["past_target"][row].numpy()
-        assert np.array_equal(own, expected_past(entry, split, past, -1.0))
+        assert np.array_equal(own, expected_past(entry, split, past, dummy), equal_nan=True)
         future = batch["future_target"][row].numpy()
-        assert np.array_equal(future, entry["target"][split : split + 2])
+        assert np.array_equal(future, entry["target"][split : split + 2], equal_nan=True)
         missing = max(0, past - split)
         assert batch["past_is_pad"][row].tolist() == [1.0] * missing + [0.0] * (past - missing)
         feature = batch["past_feature"][row].numpy()
-        assert (feature[:missing] == -1).all()
+        assert (feature[:missing] == dummy).all()
         assert np.array_equal(feature[missing:], entry["feature"].T[max(0, split - past) : split])
 
 

@@ -6,6 +6,7 @@ As GluonTS's ``InstanceSplitter`` and ``TFTInstanceSplitter`` cut one window at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,8 @@ from torch import Tensor
 from tsbnn.forecasting.windows.not_served import NotServedError
 from tsbnn.forecasting.windows.window_store import WindowStore
 from tsbnn.forecasting.windows.window_streams import Windows
+
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class BatchField(NamedTuple):
@@ -129,6 +132,7 @@ class WindowCutter:
         self.is_time_major = splitter.output_NTC
         self.dummy = splitter.dummy_value
         self.fields = fields
+        self._bits: dict[tuple[torch.dtype, int], Tensor] = {}
         has_sign = any(field.part == "padding" for field in fields)
         self._needs_mask = has_sign or not store.is_padded
         self._points = torch.arange(self.past, device=device)
@@ -155,6 +159,24 @@ class WindowCutter:
         mask = self._points < cuts.missing[:, None] if is_padded else None
         return {field.name: self._cut(field, cuts, mask) for field in self.fields}
 
+    def _blank(self, past: Tensor, mask: Tensor, missing: Tensor) -> None:
+        """Put the dummy value where a window reaches before its series."""
+        shape, width = past.shape, math.prod(past.shape[2:])
+        if self.dummy != 0:
+            dummy = torch.tensor(self.dummy).to(past.dtype).item()
+            past.masked_fill_(mask.view(*shape[:2], *(1 for _ in shape[2:])), dummy)
+            return
+        # Zeros are no bits at all, of missing values too. A CPU ands four times as fast as it fills
+        # by a mask; all masks there can be are slices of one row of bits, first none, then all.
+        bits = past.view(_INTEGERS[past.element_size()]).view(len(past), -1)
+        size = self.past * width
+        key = (bits.dtype, size)
+        if key not in self._bits:
+            ends = [torch.full((size,), value, dtype=bits.dtype) for value in (0, -1)]
+            row = torch.cat(ends).to(self.device)
+            self._bits[key] = row.as_strided((size + 1, size), (1, 1))
+        bits.bitwise_and_(self._bits[key].index_select(0, size - missing * width))
+
     def _cut(self, field: BatchField, cuts: Cuts, mask: Tensor | None) -> Tensor:
         if field.part == "static":
             return self.store.statics[field.source].index_select(0, cuts.series)
@@ -167,9 +189,7 @@ class WindowCutter:
         if field.part != "future":
             past = self._slices[field.source, "past"].index_select(0, cuts.rows)
             if mask is not None and not self.store.is_padded:
-                extra = (1,) * (past.ndim - 2)
-                dummy = torch.tensor(self.dummy).to(past.dtype).item()
-                past.masked_fill_(mask.view(*mask.shape, *extra), dummy)
+                self._blank(past, mask, cuts.missing)
             pieces.append(past)
         if field.part != "past":
             start = cuts.rows + (self.past + self.lead)
