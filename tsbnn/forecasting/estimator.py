@@ -140,9 +140,10 @@ class BayesianEstimator(Estimator):
             again and again, as GluonTS does by default.
         cache_limit
             Bytes that the transformed series may take, by default a quarter of the free memory.
-            Larger data are streamed, as if ``cache_data`` were False: give a dataset that reads
-            from disk, such as GluonTS's ``ArrowFile`` (memory-mapped) or ``ParquetFile`` of
-            ``gluonts.dataset.arrow``, which need pyarrow (``pip install tsbnn[parquet]``).
+            Larger data are streamed, as if ``cache_data`` were False. They should then lie on disk:
+            GluonTS's ``FileDataset(path, freq)`` reads Arrow files (memory-mapped) and Parquet,
+            which its ``ArrowWriter`` and ``ParquetWriter`` in ``gluonts.dataset.arrow`` write, with
+            ``pip install tsbnn[parquet]``.
         ckpt_path
             A Lightning checkpoint of an earlier run to go on from: weights, posterior, optimizer
             and weight noise continue exactly, the sequence of windows starts anew.
