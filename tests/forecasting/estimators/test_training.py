@@ -238,8 +238,9 @@ def test_gluonts_evaluates_them(name, build, series) -> None:
 
 def test_no_window_to_train_on_is_said(name, build) -> None:
     short = ListDataset([{"start": "2021-01-01", "target": np.arange(3.0)}], freq="h")
-    with pytest.raises(ValueError, match=r"4"):
-        build(name).train(short)
+    for cached in (True, False):
+        with pytest.raises(ValueError, match=r"training_data.* 4 "):
+            build(name).train(short, cache_data=cached)
     gaps = ListDataset([{"start": "2021-01-01", "target": np.full(30, np.nan)}], freq="h")
     with pytest.raises(ValueError, match="hold no observed target"):
         build(name).train(gaps)

@@ -230,8 +230,9 @@ class NetworkEstimator(MaximumLikelihoodEstimator):
         bounds = (self.train_sampler._get_bounds(entry[FieldName.TARGET]) for entry in data)
         if not any(first <= last for first, last in bounds):
             raise ValueError(
-                "training_data: no series is long enough for a window; the shortest that is has "
-                f"{self.train_sampler.min_past + self.train_sampler.min_future} steps"
+                "training_data: no series has the "
+                f"{self.train_sampler.min_past + self.train_sampler.min_future} steps of a window "
+                "(min_past and min_future of train_sampler, prediction_length by default)"
             )
         windows = self._create_instance_splitter(module, "training").apply(
             Cyclic(data).stream(), is_train=True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from gluonts.dataset.common import Dataset
 from gluonts.model import Predictor
@@ -25,7 +26,7 @@ from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningMod
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.random_state import generator
-from tsbnn.forecasting.settings import count_observed, where_to_write
+from tsbnn.forecasting.settings import where_to_write
 from tsbnn.forecasting.windows import Loading, data_loader
 
 
@@ -50,7 +51,8 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         check_dataset(training_data, "training_data")
         if validation_data is not None:
             check_dataset(validation_data, "validation_data")
-        count_observed(training_data)
+        if not any(np.isfinite(np.asarray(e["target"], float)).any() for e in training_data):
+            raise ValueError("the training data hold no observed target value")
         transformation = self.create_transformation()
         module = self.create_lightning_module()
         if from_predictor is not None:
