@@ -19,7 +19,7 @@ from gluonts.transform.sampler import UniformSplitSampler
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from tests.conftest import global_random_state
-from tsbnn import BayesianEstimator, DeepAREstimator, TransformerEstimator
+from tsbnn import BayesianEstimator, DeepAREstimator, TransformerEstimator, backtest
 from tsbnn.forecasting import window_losses
 from tsbnn.forecasting.random_state import RandomStream
 
@@ -234,6 +234,16 @@ def test_gluonts_evaluates_them(name, build, series) -> None:
     forecasts, labels = make_evaluation_predictions(series, predictor, num_samples=12)
     assert [forecast.samples.shape for forecast in forecasts] == [(12, 4)] * 3
     assert len(list(labels)) == 3
+
+
+@pytest.mark.usefixtures("empty_working_directory", "unchanged_global_random_state")
+def test_a_backtest_names_them_and_counts_their_gradients(name, build, series) -> None:
+    result = backtest(
+        {"mine": build(name)}, series, prediction_length=4, windows=1, baselines=False
+    ).results
+    row = result.iloc[0]
+    assert (row.network, row.inference, row.family) == (name, "adam", "point")
+    assert row.gradient_evaluations == 6
 
 
 def test_no_window_to_train_on_is_said(name, build) -> None:
