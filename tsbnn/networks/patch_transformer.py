@@ -69,7 +69,7 @@ class PatchTransformer(nn.Module):
     dim_feedforward
         Hidden units of the feed-forward network of a layer.
     dropout_rate
-        In training, of the corrections of each layer and of its hidden units.
+        In training, of the corrections of each layer.
     distr_output
         A GluonTS distribution head with a likelihood.
     scaling

@@ -32,8 +32,7 @@ class Transformer(AutoregressiveNetwork):
     num_feat_static_cat, cardinality, num_past_feat_dynamic_real, embedding_dimension
     dropout_rate, distr_output, scaling, default_scale, num_parallel_samples
     nonnegative_pred_samples
-        As those of :class:`AutoregressiveNetwork`; dropout acts on the corrections of each layer
-        and on the hidden units of its feed-forward network.
+        As those of :class:`AutoregressiveNetwork`; dropout acts on the corrections of each layer.
     d_model
         Width of the layers, a multiple of ``nhead``.
     nhead
