@@ -34,7 +34,7 @@ class TransformerEstimator(NetworkEstimator):
     dim_feedforward
         Hidden width of the feed-forward networks.
     dropout_rate
-        In attention and feed-forward networks. 0 under posterior methods.
+        Of what each layer adds. 0 under posterior methods.
 
     Raises
     ------
