@@ -21,7 +21,7 @@ from tsbnn.forecasting.drawn_paths import (
     DrawnPaths,
     SeparatePaths,
 )
-from tsbnn.forecasting.draws import is_batchable, stacked_parameters
+from tsbnn.forecasting.draws import choose, is_batchable, stacked_parameters
 from tsbnn.inference import weights_at
 from tsbnn.networks import sample_paths
 
@@ -82,7 +82,8 @@ def test_only_the_unbatchable_take_the_loop(name, untrained, monkeypatch) -> Non
     predictor.draw_evaluation = "batched"
     list(predictor.predict(data))
     network = predictor.prediction_net.network
-    assert draws_module._BATCHABLE.get(network, False) is (name not in LOOP_ONLY)
+    known = draws_module._BATCHABLE.get(network, {"cpu": False})
+    assert known == {"cpu": name not in LOOP_ONLY}
 
     def refuse(*_):
         raise AssertionError("a second trial")
@@ -120,7 +121,7 @@ def test_our_networks_at_each_draw(build, settings) -> None:
         with weights_at(network, row):
             expected = sample_paths(network, network, inputs, 2)
         torch.testing.assert_close(alone, expected)
-    assert draws_module._BATCHABLE[network]
+    assert draws_module._BATCHABLE[network] == {"cpu": True}
 
 
 def test_vmap_does_what_the_explicit_form_of_deepar_does() -> None:
@@ -180,7 +181,7 @@ def test_frozen_tied_and_buffers() -> None:
     assert weights.shape == (3, 9 + 3 + 8)
     with torch.no_grad():
         found = DrawnPaths.of(network, "batched")(weights, inputs, 2)
-        assert draws_module._BATCHABLE[network]
+        assert draws_module._BATCHABLE[network] == {"cpu": True}
         for draw, row in enumerate(weights):
             with weights_at(network, row):
                 alone = draw_paths(network, inputs, 2)
@@ -208,16 +209,16 @@ def test_a_function_of_ones_own_is_called_for_every_draw() -> None:
 
 def test_what_cannot_be_batched_or_comes_out_otherwise_takes_the_loop(caplog) -> None:
     caplog.set_level("INFO", "tsbnn")
-    one, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    one, other, cpu = nn.Linear(1, 1), nn.Linear(1, 1), torch.device("cpu")
 
     def fails(way: str):
         if way == "batched":
             raise RuntimeError("no rule\nfor this")
         return torch.zeros(2)
 
-    assert not is_batchable(one, fails)
+    assert not is_batchable(one, cpu, fails)
     assert "Linear takes weight draws one by one: no rule" in caplog.text
-    assert not is_batchable(other, lambda way: torch.full((2,), float(way == "loop")))
+    assert not is_batchable(other, cpu, lambda way: torch.full((2,), float(way == "loop")))
 
 
 def test_a_replica_shares_all_but_what_is_replaced() -> None:
@@ -229,6 +230,22 @@ def test_a_replica_shares_all_but_what_is_replaced() -> None:
     assert copy.rnn.weight_ih_l0 is network.rnn.weight_ih_l0
     assert network.rnn.weight_hh_l0 is not weight
     assert network.rnn._flat_weights[1] is network.rnn.weight_hh_l0
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "draws", "num_weights", "way"),
+    [
+        ("deepar", "cpu", 1, 10**4, "batched"),
+        ("autoregressive", "cpu", 2, 10**4, "loop"),
+        ("autoregressive", "cpu", 20, 10**7, "batched"),
+        ("direct", "cpu", 2, 10**4, "loop"),
+        ("direct", "cpu", 20, 10**4, "batched"),
+        ("direct", "cpu", 20, 10**7, "loop"),
+        ("direct", "cuda", 20, 10**7, "batched"),
+    ],
+)
+def test_the_choice(kind, device, draws, num_weights, way) -> None:
+    assert choose(kind, torch.device(device), draws, num_weights) == way
 
 
 def test_names_of_the_ways(untrained, tiny) -> None:

@@ -35,7 +35,7 @@ def predict(network, inputs, num_draws, num_samples, spread=0.1, **settings):
 @pytest.mark.parametrize("build", [deepar, transformer])
 @pytest.mark.parametrize(
     ("num_draws", "num_samples", "limit"),
-    [(2, 1000, MIB), (12, 60, MIB // 2)],
+    [(2, 400, MIB), (12, 60, MIB // 2)],
     ids=["paths", "draws"],
 )
 def test_the_peak_stays_below_the_limit(build, way, num_draws, num_samples, limit) -> None:

@@ -24,7 +24,7 @@ from tsbnn.forecasting.live_memory import peak_bytes
 from tsbnn.forecasting.paths import Paths, draw_paths, moments, samples_themselves
 from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.inference import weights_at
-from tsbnn.networks import AutoregressiveNetwork, Evaluator, from_gluonts, sample_paths
+from tsbnn.networks import AutoregressiveNetwork, DeepAR, Evaluator, from_gluonts, sample_paths
 from tsbnn.networks.head import sample
 
 _COSTS: WeakKeyDictionary[nn.Module, dict[Any, Cost]] = WeakKeyDictionary()
@@ -85,7 +85,8 @@ class DrawnPaths(ABC):
         The way of evaluation does not enter: the larger cost of both counts.
         """
         known = _COSTS.setdefault(self.network, {})
-        key = tuple((name, value.shape[1:], value.dtype) for name, value in inputs.items())
+        shapes = tuple((name, value.shape[1:], value.dtype) for name, value in inputs.items())
+        key = (weights.device.type, shapes)
         if key not in known:
             one = weights[:1]
             trial = type(self)(self.network, "batched", keep=True)
@@ -109,15 +110,16 @@ class DrawnPaths(ABC):
         """Evaluate something that takes no random numbers and every kind of step."""
         raise NotImplementedError
 
-    def _way(self, kind: str, weights: Tensor, inputs: Batch, num_paths: int) -> str:
+    def _way(self, kind: str, weights: Tensor, inputs: Batch) -> str:
         def trial(way: str) -> Any:
             some = {name: value[:1] for name, value in inputs.items()}
             return self.trial(weights[[0, -1]], some, way)
 
-        if self.evaluation == "loop" or not is_batchable(self.network, trial):
+        if self.evaluation == "loop" or not is_batchable(self.network, weights.device, trial):
             return "loop"
-        rows = len(next(iter(inputs.values()))) * num_paths
-        return choose(kind, weights, rows) if self.evaluation == "auto" else self.evaluation
+        if self.evaluation == "batched":
+            return "batched"
+        return choose(kind, weights.device, *weights.shape)
 
 
 class SeparatePaths(DrawnPaths):
@@ -138,7 +140,7 @@ class DirectPaths(DrawnPaths):
 
     def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
         """Run forward at all draws, then sample once for all."""
-        way = self._way("direct", weights, inputs, 1)
+        way = self._way("direct", weights, inputs)
         args, loc, scale = _rows_of_draws(forward_at(self.network, weights, inputs, way))
         head: Any = self.network.distr_output
         many = [arg.expand(num_paths, *arg.shape) for arg in args]
@@ -175,7 +177,8 @@ class AutoregressivePaths(DrawnPaths):
 
     def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
         """Sample the paths of all draws together, time after time."""
-        way = self._way("autoregressive", weights, inputs, num_paths)
+        kind = "deepar" if type(self.own) is DeepAR else "autoregressive"
+        way = self._way(kind, weights, inputs)
         evaluator = self._evaluator(weights, way)
         return Paths(sample_paths(self.own, evaluator, inputs, num_paths), None, None)
 

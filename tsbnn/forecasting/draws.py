@@ -25,8 +25,9 @@ from tsbnn.inference import weights_at
 from tsbnn.inference.flat import slots
 
 EVALUATIONS = ("auto", "loop", "batched")
+_FEW_DRAWS, _WIDE = 5, 1_000_000
 _LOG = logging.getLogger(__name__)
-_BATCHABLE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+_BATCHABLE: WeakKeyDictionary[nn.Module, dict[str, bool]] = WeakKeyDictionary()
 
 
 def check_evaluation(value: Any) -> str:
@@ -42,9 +43,43 @@ def check_evaluation(value: Any) -> str:
     return str(value)
 
 
-def choose(kind: str, weights: Tensor, rows: int) -> str:
-    """Choose the loop or the batched way from the sizes of the work."""
-    return "batched"
+def choose(kind: str, device: torch.device, draws: int, num_weights: int) -> str:
+    """Choose the loop or the batched way.
+
+    Time of the batched way over the loop's on one core of a CPU (`benchmarks/speed/draws.py`;
+    horizon 30; 8 and 32 series; draws x paths):
+
+    ==========================  ==========  =========  =========  =========  ==========
+    network                     weights     2 x 1      5 x 20     20 x 5     100 x 1
+    ==========================  ==========  =========  =========  =========  ==========
+    deepar                          26,000  0.38 0.52             0.33 0.61  0.14 0.27
+    deepar, 200 units              510,000  0.57 0.76             0.69 0.66  0.49 0.92
+    transformer                     27,000  2.02 1.72  1.07 1.03  0.37 0.68  0.19 0.46
+    transformer, width 256       1,600,000  1.35                  0.81
+    simple_feedforward              14,000  0.99 1.76  0.97 0.90  0.36 0.46  0.19 0.77
+    patch_tst                      270,000  0.79 2.56  0.83 0.82  0.39 0.57  0.31 0.51
+    simple_feedforward, wide    30,000,000  0.99       0.86       0.95
+    patch_tst, width 256        17,000,000                        1.53 1.38
+    ==========================  ==========  =========  =========  =========  ==========
+
+    So there DeepAR, which has an explicit batched form, is batched; others from 5 draws on, and
+    networks that give the whole horizon at once up to a million weights, beyond which the products
+    of a single draw fill the machine. On CUDA, without figures yet, all are batched: a loop starts
+    as many small kernels for each draw.
+
+    Parameters
+    ----------
+    kind
+        ``"deepar"``, ``"autoregressive"`` (any other of ours) or ``"direct"``.
+    device
+        Where the weights are.
+    draws, num_weights
+        Numbers of weight vectors, and of weights in each.
+    """
+    if device.type != "cpu" or kind == "deepar":
+        return "batched"
+    too_wide = kind == "direct" and num_weights > _WIDE
+    return "loop" if draws < _FEW_DRAWS or too_wide else "batched"
 
 
 def stacked_parameters(network: nn.Module, weights: Tensor) -> dict[str, Tensor]:
@@ -111,21 +146,24 @@ def batchable_attention(device: torch.device) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-def is_batchable(network: nn.Module, trial: Callable[[str], Any]) -> bool:
+def is_batchable(network: nn.Module, device: torch.device, trial: Callable[[str], Any]) -> bool:
     """Say whether the batched way does what the loop does for a network.
 
-    Found in one small trial for each network, and remembered.
+    Found in one small trial for each network and kind of device, and remembered.
 
     Parameters
     ----------
     network
         The network.
+    device
+        Where its weights are.
     trial
         Given ``"loop"`` or ``"batched"``, evaluates a few draws that way; takes no random numbers.
     """
-    if network not in _BATCHABLE:
-        _BATCHABLE[network] = _ways_agree(network, trial)
-    return _BATCHABLE[network]
+    known = _BATCHABLE.setdefault(network, {})
+    if device.type not in known:
+        known[device.type] = _ways_agree(network, trial)
+    return known[device.type]
 
 
 def _ways_agree(network: nn.Module, trial: Callable[[str], Any]) -> bool:

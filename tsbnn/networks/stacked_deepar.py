@@ -4,7 +4,8 @@ r"""DeepAR at many weight vectors at once, without gradients: one batched produc
 
 for rows of series and paths, is one ``baddbmm`` per layer and time, and everything after it runs in
 place. In the context the inputs' part of it is one product for all times. What static categories
-add is the same at all times and for all paths, and computed once per draw and series.
+add is the same at all times and for all paths, and computed once per draw and series. All gates
+are sigmoids: :math:`\tanh x = 2\sigma(2x) - 1`, on a CPU several times faster than torch's tanh.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch import Tensor
 
 from tsbnn.networks.deepar import DeepAR
 
-# On a CPU the context is read by so many draws at a time that their gates stay in its cache: all
-# at once take twice as long (100 draws, 8 series, 30 times, 40 units).
+# On a CPU the context is read by so many draws at a time that their gates stay in its cache: the
+# products of all at once take twice as long (100 draws, 8 series, 30 times, 40 units).
 CACHE_BYTES = 4 * 2**20
 
 
@@ -31,7 +32,7 @@ class LayerState(NamedTuple):
         Inputs, then the hidden state, ``draws x rows x (inputs + hidden_size)``; after the context
         the hidden state only.
     cell
-        ``draws x rows x hidden_size``.
+        Twice the cell state, ``draws x rows x hidden_size``.
     bias
         ``draws x rows x 4 hidden_size``, or ``draws x 1 x ...``.
     """
@@ -97,12 +98,12 @@ class StackedDeepAR:
 
     @staticmethod
     def _packed(gates: Tensor) -> Tensor:
-        """Put gates last, ``draws x inputs x 4 hidden_size``, the sigmoid's three first.
+        """Put gates last, ``draws x inputs x 4 hidden_size``, and double the candidate's.
 
-        torch has them in the order input, forget, cell, output.
+        torch has them in the order input, forget, cell (here candidate), output.
         """
         enter, keep, candidate, leave = gates.transpose(1, 2).chunk(4, dim=-1)
-        return torch.cat((enter, keep, leave, candidate), dim=-1)
+        return torch.cat((enter, keep, leave, 2.0 * candidate), dim=-1)
 
     def encode(self, tokens: Tensor, static_cat: Tensor | None) -> tuple[Tensor, list[LayerState]]:
         """Read tokens ``batch x time x num_features``, the same for all draws.
@@ -188,12 +189,13 @@ class StackedDeepAR:
             self._gate_(torch.baddbmm(bias, joint, weight), cell, below)
         return below.unflatten(1, tokens.shape[1:3]), state
 
-    def _gate_(self, gates: Tensor, cell: Tensor, hidden: Tensor) -> None:
+    @staticmethod
+    def _gate_(gates: Tensor, cell: Tensor, hidden: Tensor) -> None:
         """Overwrite cell and hidden state, ``draws x rows x hidden_size``; uses up the gates."""
-        gates[..., : 3 * self.hidden_size].sigmoid_()
-        enter, keep, leave, candidate = gates.chunk(4, dim=-1)
-        cell.mul_(keep).addcmul_(enter, candidate.tanh_())
-        torch.mul(leave, torch.tanh(cell, out=candidate), out=hidden)
+        enter, keep, leave, candidate = gates.sigmoid_().chunk(4, dim=-1)
+        cell.mul_(keep).addcmul_(enter, candidate, value=4.0).sub_(enter, alpha=2.0)
+        squashed = torch.sigmoid(cell, out=candidate)
+        torch.mul(leave, squashed, out=hidden).mul_(2.0).sub_(leave)
 
     def param_proj(self, hidden: Tensor) -> tuple[Tensor, ...]:
         """Arguments of the head, ``draws x batch x paths``, from outputs ``... x hidden_size``."""
