@@ -43,6 +43,7 @@ from tsbnn.inference.priors import (
 )
 from tsbnn.inference.score import ProximalScoreVI
 from tsbnn.inference.sparse import SparseSubspaceVI
+from tsbnn.inference.stacked import evaluate_at
 from tsbnn.inference.swag import SWAG
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "SparseGaussian",
     "SparseSubspaceVI",
     "count_weights",
+    "evaluate_at",
     "from_dict",
     "method",
     "posterior_from_config",

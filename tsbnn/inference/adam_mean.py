@@ -37,9 +37,8 @@ class AdamMeanOptimizer(BayesianOptimizer):
     def _kept(self, name: str) -> Tensor:
         return self._vectors[name]
 
-    def _evaluate_draw(self, closure: Closure) -> Tensor:
-        """Evaluate at a draw in place; mixtures add the overlap of their components."""
-        return self._evaluate(closure)
+    def _adjust_(self, draw: Tensor, gradient: Tensor) -> None:
+        """Add to the gradient at a draw; mixtures add the overlap of their components."""
 
     def _evaluate_draws(self, closure: Closure, antithetic: bool) -> tuple[Tensor, Tensor]:
         """Evaluate at the weights in place, and if ``antithetic`` at their mirror image.
@@ -54,13 +53,24 @@ class AdamMeanOptimizer(BayesianOptimizer):
             mirror image the gradient itself, in its buffer.
         """
         gradient, weights, mean = self.flat.gradient, self.flat.values, self._mean
-        loss = self._evaluate_draw(closure)
+        if antithetic and self.evaluates_together:
+            pair = weights.repeat(2, 1)
+            pair[1].neg_().add_(mean, alpha=2.0)
+            losses, gradients = self._evaluate_together(closure, pair)
+            for draw, own in zip(pair, gradients, strict=True):
+                self._adjust_(draw, own)
+            torch.mean(gradients, 0, out=gradient)
+            weights.sub_(mean)
+            return losses.mean(), gradients[0].sub_(gradient)
+        loss = self._evaluate(closure)
+        self._adjust_(weights, gradient)
         if not antithetic:
             weights.sub_(mean)
             return loss, gradient
         difference = gradient.clone()
         weights.neg_().add_(mean, alpha=2.0)
-        loss = 0.5 * (loss + self._evaluate_draw(closure))
+        loss = 0.5 * (loss + self._evaluate(closure))
+        self._adjust_(weights, gradient)
         gradient.add_(difference).mul_(0.5)
         difference.sub_(gradient)
         torch.sub(mean, weights, out=weights)

@@ -193,21 +193,27 @@ class AlphaOptimizer(AdamMeanOptimizer):
             minus the plain means of :math:`\varepsilon` and :math:`\varepsilon^2`. Vectors are
             ``num_weights``.
         """
-        method, mean, gradient = self.method, self.posterior.mean, self.flat.gradient
+        method, mean = self.method, self.posterior.mean
         weighted = [torch.zeros_like(mean) for _ in range(4)]
         plain = [torch.zeros_like(mean) for _ in range(2)]
         losses, log_weights = [], []
-        noise, scratch = torch.empty_like(mean), self.flat.values
-        for k in range(method.num_draws):
+        kept = method.num_draws if self.evaluates_together else 1
+        noises, scratch = mean.new_empty(kept, len(mean)), self.flat.values
+
+        def place(k: int, out: Tensor) -> None:
+            noise = noises[k % kept]
             if method.antithetic and k % 2 == 1:
-                noise.neg_()
+                torch.neg(noises[(k - 1) % kept], out=noise)
             else:
                 self._fix_(normal_(noise, self.generator), 0.0)
             # Until the closure fills it, the gradient's buffer is free.
-            scale = torch.rsqrt(self.posterior.precision, out=gradient)
-            torch.addcmul(mean, noise, scale, out=self.flat.values)
-            losses.append(self._evaluate(closure))
-            log_weights.append(self._log_weight(losses[-1], noise, slope, curvature))
+            scale = torch.rsqrt(self.posterior.precision, out=self.flat.gradient)
+            torch.addcmul(mean, noise, scale, out=out)
+
+        for k, (loss, gradient) in enumerate(self._evaluate_each(closure, method.num_draws, place)):
+            noise = noises[k % kept]
+            losses.append(loss)
+            log_weights.append(self._log_weight(loss, noise, slope, curvature))
             # Running means under weights normalised so far: no draw is kept.
             so_far = torch.logsumexp(torch.stack(log_weights), 0)
             fraction, share = (log_weights[-1] - so_far).exp(), 1.0 / (k + 1)

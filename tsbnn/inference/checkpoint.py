@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tsbnn.inference.checks import require
+from tsbnn.inference.noise import noise_state, restore_noise
 
 if TYPE_CHECKING:
     from tsbnn.inference.optimizer import BayesianOptimizer
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 def snapshot(optimizer: BayesianOptimizer) -> dict[str, Any]:
     """Return posterior, vectors, counters and the noise source, as tensors and JSON terms."""
-    generator = optimizer.generator
     return {
         "method": optimizer.method.to_dict(),
         "posterior": {k: v.clone() for k, v in optimizer.posterior.state_dict().items()},
@@ -24,7 +24,7 @@ def snapshot(optimizer: BayesianOptimizer) -> dict[str, Any]:
         "counters": {"steps": optimizer.steps, "evaluations": optimizer.gradient_evaluations},
         "phase_ends": dict(optimizer.phase_ends),
         "losses": optimizer.losses.state_dict(),
-        "generator": None if generator is None else generator.get_state(),
+        "noise": noise_state(optimizer.generator),
         "state": {},
         "param_groups": [
             {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
@@ -63,7 +63,6 @@ def restore(optimizer: BayesianOptimizer, state: dict[str, Any]) -> None:
     optimizer.gradient_evaluations = state["counters"]["evaluations"]
     optimizer.phase_ends = dict(state["phase_ends"])
     optimizer.losses.load_state_dict(state["losses"])
-    if optimizer.generator is not None and state["generator"] is not None:
-        optimizer.generator.set_state(state["generator"].cpu())
+    restore_noise(optimizer.generator, state["noise"])
     for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
         group.update(saved)

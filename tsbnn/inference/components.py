@@ -18,8 +18,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.initialise import fresh_weights
-from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import MixtureGaussian
 from tsbnn.inference.resolved_prior import ResolvedPrior
 
@@ -82,7 +82,7 @@ def component_log_weights(
     return (torch.stack(exact) + evidence).log_softmax(0)
 
 
-class ComponentSteps(BayesianOptimizer):
+class ComponentSteps(AdamMeanOptimizer):
     """What optimizers of mixtures add to those of one Gaussian, which they work on by turns.
 
     A subclass of this and of such an optimizer runs the inherited steps for each component: they
@@ -127,16 +127,11 @@ class ComponentSteps(BayesianOptimizer):
         self._current = self.posterior.heaviest
         return self._kept("momentum"), self._kept("second_moment")
 
-    def _evaluate_with_overlap(self, closure: Closure) -> Tensor:
-        r"""Evaluate the loss at the weights in place, and add the overlap to its gradient.
-
-        The target times :math:`r_k` is what the component has to fit.
-        """
-        overlap, gradient = self.posterior.overlap(self._current, self.flat.values)
+    def _adjust_(self, draw: Tensor, gradient: Tensor) -> None:
+        r"""Add the overlap's part to the gradient: the target times :math:`r_k` is what to fit."""
+        overlap, slope = self.posterior.overlap(self._current, draw)
         self._log_responsibilities.append(overlap)
-        loss = self._evaluate(closure)
-        self.flat.gradient.sub_(gradient, alpha=1.0 / self.likelihood_weight)
-        return loss
+        gradient.sub_(slope, alpha=1.0 / self.likelihood_weight)
 
     def _weigh(self, losses: Tensor, log_responsibilities: Tensor, step: int) -> None:
         """Set the components' weights from the losses and overlaps of their draws."""

@@ -105,14 +105,13 @@ class EnsembleOptimizer(BayesianOptimizer):
         return self.posterior.samples[0]
 
     def _step(self, closure: Closure) -> Tensor:
-        members, weights = self.posterior.samples, self.flat.values
         # All are evaluated before any moves: a loss that is not finite leaves all as they were.
-        gradients = torch.empty_like(members)
-        losses = []
-        for member, gradient in zip(members, gradients, strict=True):
-            weights.copy_(member)
-            losses.append(self._evaluate(closure))
-            gradient.copy_(self.flat.gradient)
+        members, gradients, losses = self.posterior.samples, [], []
+        for loss, gradient in self._evaluate_each(
+            closure, len(members), lambda k, out: out.copy_(members[k])
+        ):
+            losses.append(loss)
+            gradients.append(gradient if self.evaluates_together else gradient.clone())
         rate = self.learning_rate()
         for member, gradient, momentum, second_moment in zip(
             members,

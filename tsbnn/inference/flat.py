@@ -136,6 +136,8 @@ class FlatWeights:
     ----------
     values, gradient
         Vectors (``num_weights``) that the parameters and their gradients are views of.
+    sizes
+        Number of weights of each parameter, on the device of the weights.
     slots
         The parameters in order.
     """
@@ -145,6 +147,7 @@ class FlatWeights:
         self.num_weights = self.slots[-1].offset + self.slots[-1].size
         self.values: Tensor
         self.gradient: Tensor
+        self.sizes: Tensor
         self._gradient_views: list[Tensor] = []
         self._bound: list[tuple[nn.Parameter, int]] = []
         self._bind()
@@ -225,6 +228,8 @@ class FlatWeights:
         parameters = [slot.parameter for slot in self.slots]
         self.values = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.gradient = torch.zeros_like(self.values)
+        # Kept here: to copy numbers to an accelerator waits for it.
+        self.sizes = self.values.new_tensor([slot.size for slot in self.slots])
         self._gradient_views = [slot.view(self.gradient) for slot in self.slots]
         for slot, parameter, view in zip(self.slots, parameters, self._gradient_views, strict=True):
             if parameter.shape != slot.shape:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tsbnn.inference.checkpoint import check, restore, snapshot
-from tsbnn.inference.checks import is_count, not_finite, require
+from tsbnn.inference.checks import is_count, require
 from tsbnn.inference.diagnostics import Diagnostics
+from tsbnn.inference.evaluation import Closure, EvaluatingOptimizer
 from tsbnn.inference.flat import FlatWeights
 from tsbnn.inference.loss_average import LossAverage
 from tsbnn.inference.measuring import diagnose
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay
 from tsbnn.inference.modules import disable_dropout, refuse_batch_statistics
+from tsbnn.inference.noise import noise_source
 from tsbnn.inference.posteriors import Posterior
 
-Closure = Callable[[], Tensor]
+__all__ = ["BayesianOptimizer", "Closure"]
 
 
-class BayesianOptimizer(torch.optim.Optimizer):
+class BayesianOptimizer(EvaluatingOptimizer):
     """A torch optimizer whose state is an approximate posterior.
 
     Between steps the module holds :attr:`resting_weights`, the posterior mean. Weights that the
@@ -32,10 +33,14 @@ class BayesianOptimizer(torch.optim.Optimizer):
     ----------
     posterior
         The current approximation.
-    gradient_evaluations
-        How often closures were called.
+    gradient_evaluations, evaluates_together, draws
+        See :class:`~tsbnn.inference.evaluation.EvaluatingOptimizer`.
     num_observations, temperature
         N and T of the target.
+    generator
+        Source of the weight noise, on the device of the weights. State of its own: a run that is
+        resumed there, or on the same kind of device, goes on exactly; one that moves to another
+        kind goes on with other numbers.
     losses
         Running mean of the steps' losses since the posterior is ready.
     """
@@ -65,22 +70,20 @@ class BayesianOptimizer(torch.optim.Optimizer):
         self.num_observations = int(num_observations)
         self.total_steps = None if total_steps is None else int(total_steps)
         self.temperature = method.temperature
-        self.gradient_evaluations = 0
         self.steps = 0
         self.flat = FlatWeights(module)
         self.losses = LossAverage()
         self._fixed = method.deterministic(self.flat.slots)
         self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
-        self.generator = generator
         if generator is None:
-            self.generator = torch.Generator().manual_seed(torch.initial_seed())
+            generator = torch.Generator().manual_seed(torch.initial_seed())
+        self.generator = noise_source(generator, self.flat.values.device)
         super().__init__([slot.parameter for slot in self.flat.slots], {"lr": method.learning_rate})
         # Steps at which phases of the method end. They are state: a run that goes on with another
         # horizon must not fall back into a phase that it has left.
         self.phase_ends: dict[str, int] = {}
         if isinstance(method, PosteriorMethod):
             self.phase_ends["warm_start"] = method.warm_start_steps(self.total_steps)
-        self._autocast: AbstractContextManager[Any] = nullcontext()
         # Lightning and LR schedulers look at param_groups alone; all state is in flat vectors.
         self._vectors: dict[str, Tensor] = {}
 
@@ -151,10 +154,6 @@ class BayesianOptimizer(torch.optim.Optimizer):
             raise ValueError("a posterior's weights are fixed when it is built: build a new one")
         super().add_param_group(param_group)
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Set all gradients to zero (in place: they are views of one flat vector)."""
-        self.flat.zero_gradient()
-
     def step(self, closure: Closure | None = None) -> Tensor:  # type: ignore[override]
         """Take one step of inference.
 
@@ -163,7 +162,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
         closure
             Zeroes the gradients, runs forward and backward on one minibatch, and returns the mean
             negative log-likelihood per observation, in nats. Called once or more, each time on the
-            same minibatch; see :meth:`InferenceMethod.evaluations`.
+            same minibatch; see :meth:`InferenceMethod.evaluations`. It may evaluate several weight
+            vectors in one call; see :class:`~tsbnn.inference.evaluation.EvaluatingOptimizer`.
 
         Returns
         -------
@@ -196,6 +196,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
             loss = self._step(closure)
             if ready:
                 self.losses.add(loss)
+            self._end_step()
             self.steps += 1
             self._rest()
         return loss
@@ -259,23 +260,8 @@ class BayesianOptimizer(torch.optim.Optimizer):
     def _step(self, closure: Closure) -> Tensor:
         raise NotImplementedError
 
-    def _evaluate(self, closure: Closure) -> Tensor:
-        """Call the closure at the weights in place; the gradient is then in the flat buffer."""
-        # Inside an enclosing autocast the casts of earlier weights would be used again.
-        torch.clear_autocast_cache()
-        with torch.enable_grad(), self._autocast:
-            loss = closure()
-        self.gradient_evaluations += 1
-        self.flat.collect_gradient()
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            raise ValueError(f"the closure must return the loss as a 0-dim tensor, not {loss!r}")
-        loss = loss.detach().reshape(())
-        # On an accelerator the check would wait for the device: there it is made now and then.
-        looked_at = loss.device.type == "cpu" or self.gradient_evaluations % 50 == 0
-        if looked_at and not bool(torch.isfinite(loss + self.flat.gradient.sum())):
-            self._rest()
-            raise not_finite(loss.item(), self.gradient_evaluations)
-        return loss
+    def _end_step(self) -> None:
+        """Follow the posterior that a step has left, before the step is counted."""
 
     def _rest(self) -> None:
         """Put the posterior mean (or what stands for it) into the module."""
@@ -290,6 +276,7 @@ class BayesianOptimizer(torch.optim.Optimizer):
             self._vectors[name] = vector.to(values)
         self.prior.to(values)
         self.losses.to(values.device)
+        self.generator = noise_source(self.generator, values.device)
         self.param_groups[0]["params"] = [slot.parameter for slot in self.flat.slots]
 
     def _adopt(self) -> None:

@@ -75,8 +75,10 @@ class LowRankELBOOptimizer(ELBOOptimizer):
             along.add_(posterior.score(posterior.mean + offset), alpha=entropy)
             entropy = 0.0
         else:
-            eye = torch.eye(len(relative)).to(relative)
-            inner = torch.linalg.inv(torch.addmm(eye, relative, relative.T)).mul_(entropy)
+            eye = torch.eye(len(relative), dtype=relative.dtype, device=relative.device)
+            # Unlike `inv` this does not wait for an accelerator; the matrix is at least the unit.
+            inverse = torch.linalg.inv_ex(torch.addmm(eye, relative, relative.T)).inverse
+            inner = inverse.mul_(entropy)
         # The factor is made anew below; till then a column of it holds the prior's curvature.
         curvature = factor[0].zero_()
         self.prior.add_precision_(curvature, 1.0 / self.num_observations)

@@ -78,7 +78,7 @@ class ELBOOptimizer(AdamMeanOptimizer):
         if not self.method.sticking_the_landing:
             return offset.mul_(half_difference), loss
         entropy = 1.0 / self.likelihood_weight
-        path = torch.where(torch.isfinite(self._precision), self._precision, 0.0)
+        path = self._fix_(self._precision.clone(), 0.0)
         path.mul_(offset).mul_(-entropy)
         scale_gradient = offset.mul_(half_difference + path)
         if not self.method.antithetic:

@@ -59,6 +59,3 @@ class MixtureELBOOptimizer(ComponentSteps, ELBOOptimizer):
             step = self.steps - self.phase_ends["warm_start"]
             self._weigh(losses, torch.stack(overlaps), step)
         return (losses * self.posterior.component_weights.to(losses)).sum()
-
-    def _evaluate_draw(self, closure: Closure) -> Tensor:
-        return self._evaluate_with_overlap(closure)

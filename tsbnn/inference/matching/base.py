@@ -97,23 +97,27 @@ class ScoreMatchingOptimizer(AdamMeanOptimizer):
         adam_rate = factor * self.method.warm_start_learning_rate
         if self.warming:
             return self._warm_step(closure, adam_rate)
-        posterior, weights, gradient = self.posterior, self.flat.values, self.flat.gradient
+        posterior, weights = self.posterior, self.flat.values
         index, scale_tril = posterior.index, posterior.scale_tril.double()
         mean = posterior.mean[index].double()
         noise = normal((self.method.num_draws, len(index)), scale_tril, self.generator)
         draws = (mean + noise @ scale_tril.T).to(weights)
         scores = torch.empty_like(draws)
         total, losses = torch.zeros_like(weights), []
-        for draw, score in zip(draws, scores, strict=True):
-            weights.copy_(posterior.mean)
-            weights[index] = draw
-            losses.append(self._evaluate(closure))
+
+        def place(k: int, out: Tensor) -> None:
+            out.copy_(posterior.mean)
+            out[index] = draws[k]
+
+        for k, (loss, gradient) in enumerate(self._evaluate_each(closure, len(draws), place)):
+            place(k, weights)
             self.prior.add_gradient_(gradient, weights, 1.0 / self.num_observations)
-            torch.mul(gradient[index], -self.likelihood_weight, out=score)
+            torch.mul(gradient[index], -self.likelihood_weight, out=scores[k])
+            losses.append(loss)
             total.add_(gradient)
         mean, scale_tril = self._update(mean, scale_tril, draws.double(), scores.double())
         if len(index) < len(weights):
-            torch.div(total, self.method.num_draws, out=gradient)
+            torch.div(total, len(draws), out=self.flat.gradient)
             self._move_mean(adam_rate)
         posterior.mean[index] = mean.to(weights)
         posterior.scale_tril.copy_(scale_tril)

@@ -114,7 +114,9 @@ class _InnerSteps:
         """Take one step of both coordinates."""
         rank = len(self.relative)
         capacitance, change = self.products[:2, :, :rank]
-        inverse = torch.linalg.inv(capacitance + torch.eye(rank).to(capacitance))
+        eye = torch.eye(rank, dtype=capacitance.dtype, device=capacitance.device)
+        # Unlike `inv` this does not wait for an accelerator; the matrix is at least the unit.
+        inverse = torch.linalg.inv_ex(capacitance + eye).inverse
         along_w = inverse @ self.products[0, :, rank]
         # U_t.T t, and U'.T v; to first order the two are -along_w, which keeps them exact.
         apart, stretched = self.products[1:, :, rank] - self.products[1:, :, :rank] @ along_w

@@ -132,8 +132,7 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
     def _measure_noise(self, excess: Tensor) -> None:
         """Take the squares of r - 1 (``num_weights``) into the running means of the tensors."""
         norms = torch.stack(torch._foreach_norm(self.flat.views(excess)))
-        sizes = norms.new_tensor([slot.size for slot in self.flat.slots])
-        self._kept("noise").lerp_(norms.square_() / sizes, self.NOISE_RATE)
+        self._kept("noise").lerp_(norms.square_() / self.flat.sizes, self.NOISE_RATE)
 
     def _update_shape(self, offset: Tensor, half_difference: Tensor) -> None:
         """Take the proximal step on the precisions."""

@@ -80,8 +80,8 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
             self._update_mean()
         return torch.stack(losses).mean()
 
-    def _evaluate_draw(self, closure: Closure) -> Tensor:
+    def _adjust_(self, draw: Tensor, gradient: Tensor) -> None:
         if not self.probing:
-            return self._evaluate_with_overlap(closure)
-        self._log_responsibilities.append(self.flat.values.new_zeros(()))
-        return self._evaluate(closure)
+            super()._adjust_(draw, gradient)
+        else:
+            self._log_responsibilities.append(gradient.new_zeros(()))
