@@ -21,6 +21,7 @@ from torch.nn.utils import parameters_to_vector
 
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset
+from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.lightning_module import (
     BayesianLightningModule,
     ValidatedLightningModule,
@@ -70,6 +71,7 @@ def train(
     if cache_limit is not None:
         check_count(cache_limit, "cache_limit")
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
+    keep_freed_memory()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
         stack.enter_context(RandomStream(seed).active())

@@ -25,6 +25,7 @@ from gluonts.torch.model.predictor import PyTorchPredictor
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset
+from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.random_state import generator
 from tsbnn.forecasting.settings import where_to_write
 from tsbnn.forecasting.windows import Loading, data_loader
@@ -57,6 +58,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         module = self.create_lightning_module()
         if from_predictor is not None:
             _continue(module, from_predictor)
+        keep_freed_memory()
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
             stack.enter_context(without_foreign_warnings())
