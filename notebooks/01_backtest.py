@@ -34,9 +34,8 @@ import os
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from gluonts.torch import DeepAREstimator
 
-from tsbnn import BayesianEstimator, backtest
+from tsbnn import BayesianEstimator, DeepAREstimator, backtest
 from tsbnn.datasets import from_frame, load_frame
 from tsbnn.evaluation import paired_difference, pit
 from tsbnn.evaluation.plot_style import style
@@ -89,8 +88,8 @@ dataset
 # %% [markdown]
 # ## Fit
 #
-# `BayesianEstimator` takes any GluonTS torch estimator that has a distribution as its output, and
-# behaves like one.
+# `BayesianEstimator` takes one of our estimators, or any torch estimator of GluonTS that has a
+# distribution as its output, and behaves like one.
 
 
 # %%
