@@ -21,8 +21,9 @@ from tsbnn.forecasting.drawn_paths import (
     DrawnPaths,
     SeparatePaths,
 )
-from tsbnn.forecasting.draws import choose, is_batchable, stacked_parameters
+from tsbnn.forecasting.draws import choose, is_batchable
 from tsbnn.inference import weights_at
+from tsbnn.inference.stacked import stacked_parameters
 from tsbnn.networks import sample_paths
 
 KINDS = {

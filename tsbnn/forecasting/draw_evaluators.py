@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from tsbnn.forecasting.draws import batchable_attention
+from tsbnn.inference.stacked import batchable_attention
 from tsbnn.networks import LSTM, AutoregressiveNetwork, DeepAR, Evaluator
 from tsbnn.networks.stacked_deepar import StackedDeepAR
 

@@ -16,7 +16,6 @@ from tsbnn.forecasting.draws import (
     choose,
     forward_at,
     is_batchable,
-    stacked_parameters,
     under_all_names,
 )
 from tsbnn.forecasting.likelihood import Batch
@@ -24,6 +23,7 @@ from tsbnn.forecasting.live_memory import peak_bytes
 from tsbnn.forecasting.paths import Paths, draw_paths, moments, samples_themselves
 from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.inference import weights_at
+from tsbnn.inference.stacked import stacked_parameters
 from tsbnn.networks import AutoregressiveNetwork, DeepAR, Evaluator, from_gluonts, sample_paths
 from tsbnn.networks.head import sample
 

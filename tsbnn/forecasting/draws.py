@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map
 
 from tsbnn.forecasting.likelihood import Batch
-from tsbnn.inference import weights_at
-from tsbnn.inference.flat import slots
+from tsbnn.inference import evaluate_at, weights_at
 
 EVALUATIONS = ("auto", "loop", "batched")
 _FEW_DRAWS, _WIDE = 5, 1_000_000
@@ -82,25 +78,8 @@ def choose(kind: str, device: torch.device, draws: int, num_weights: int) -> str
     return "loop" if draws < _FEW_DRAWS or too_wide else "batched"
 
 
-def stacked_parameters(network: nn.Module, weights: Tensor) -> dict[str, Tensor]:
-    """Cut weight vectors into parameters by name: views ``draws x shape``.
-
-    Parameters
-    ----------
-    network
-        The network whose flat weights they are.
-    weights
-        ``draws x num_weights``, in the order of :func:`tsbnn.inference.weights_at`: frozen
-        parameters left out, tied ones once, under the first of their names.
-    """
-    return {
-        slot.name: weights[:, slot.offset : slot.offset + slot.size].view(-1, *slot.shape)
-        for slot in slots(network)
-    }
-
-
 def under_all_names(network: nn.Module, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Add the further names of tied parameters to those of :func:`stacked_parameters`."""
+    """Add the further names of tied parameters to stacked ones, which have one name each."""
     first = {id(own): name for name, own in network.named_parameters()}
     names = network.named_parameters(remove_duplicate=False)
     known = {name: parameters.get(first[id(own)]) for name, own in names}
@@ -124,26 +103,7 @@ def _forward_batched(network: nn.Module, weights: Tensor, inputs: Batch) -> Any:
     if any(isinstance(part, nn.RNNBase) for part in network.modules()):
         raise NotImplementedError("torch's recurrent kernels take one weight vector at a time")
 
-    def forward(parameters: dict[str, Tensor]) -> Any:
-        return functional_call(network, parameters, (), dict(inputs))
-
-    with batchable_attention(weights.device):
-        return vmap(forward)(stacked_parameters(network, weights))
-
-
-@contextmanager
-def batchable_attention(device: torch.device) -> Iterator[None]:
-    """Keep torch's attention off the kernels that vmap cannot batch.
-
-    These are the one for whole transformer layers in eval mode, and the flash kernel of CPUs.
-    """
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+    return evaluate_at(network, weights, lambda network: network(**inputs))
 
 
 def is_batchable(network: nn.Module, device: torch.device, trial: Callable[[str], Any]) -> bool:
