@@ -26,10 +26,7 @@ from tsbnn.forecasting.windows.free_memory import default_limit, fits_device
 from tsbnn.forecasting.windows.not_served import NotServedError, say_once
 from tsbnn.forecasting.windows.window_fields import WindowCutter, batch_fields
 from tsbnn.forecasting.windows.window_loader import WindowLoader
-from tsbnn.forecasting.windows.window_sampler import (
-    check_sampler,
-    window_stream,
-)
+from tsbnn.forecasting.windows.window_sampler import check_sampler, window_stream
 from tsbnn.forecasting.windows.window_store import StoreBuilder
 
 # So many series are looked at before it is known what is stored of them.
@@ -164,12 +161,12 @@ def _windows(transformed: Iterable[Any], reference: Reference, loading: Loading)
     splitter, sampler = learnt.splitter, learnt.splitter.instance_sampler
     check_sampler(sampler)
     fields = batch_fields(splitter, learnt.names)
-    names: dict[bool, list[str]] = {True: [], False: []}
-    for field in fields:
-        names[field.part == "static"].append(field.source)
+    target = splitter.target_field
+    static_fields = [field.source for field in fields if field.part == "static"]
+    cut_fields = [field.source for field in fields if field.part != "static"]
+    series_fields = list(dict.fromkeys([target, *cut_fields]))
     limit = default_limit() if loading.memory_limit is None else loading.memory_limit
-    series_fields = list(dict.fromkeys([splitter.target_field, *names[False]]))
-    builder = StoreBuilder(splitter.target_field, series_fields, names[True], limit)
+    builder = StoreBuilder(target, series_fields, static_fields, limit)
     examples = Examples(sampler.min_past + sampler.min_future)
     for entry in itertools.chain(head, entries):
         builder.add(entry)
