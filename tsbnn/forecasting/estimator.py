@@ -54,6 +54,14 @@ class BayesianEstimator(Estimator):
         data, each counted once.
     gradient_evaluations
         Training budget; excludes ``max_epochs`` and ``max_steps`` in ``trainer_kwargs``.
+    stop_after
+        Ends training early, after this many validations in turn without a new lowest loss; by
+        default never. It needs ``validation_data``, whose windows are the same every time, and
+        counts from where there is a posterior: no warm start is cut short. Validations come once an
+        epoch, or as ``check_val_every_n_epoch`` or ``val_check_interval`` in ``trainer_kwargs``
+        say. Schedules over the planned steps (learning rates that decay, say) break off where
+        training stops; the posterior kept is the best one in any case. (GluonTS's ``patience`` is
+        something else: when its optimizer's learning rate is halved.)
     inference_kwargs
         Settings of the inference method, e.g. ``{"temperature": 0.1}``.
     draw_evaluation, memory_limit
@@ -81,6 +89,7 @@ class BayesianEstimator(Estimator):
         inference_kwargs: dict[str, Any] | None = None,
         draw_evaluation: str = "auto",
         memory_limit: int | None = None,
+        stop_after: int | None = None,
     ) -> None:
         check_estimator(estimator)
         super().__init__(lead_time=estimator.lead_time)
@@ -89,6 +98,7 @@ class BayesianEstimator(Estimator):
             "num_samples": num_samples,
             "num_observations": num_observations,
             "gradient_evaluations": gradient_evaluations,
+            "stop_after": stop_after,
         }
         for name, value in counts.items():
             if value is not None:
@@ -106,6 +116,7 @@ class BayesianEstimator(Estimator):
         self.seed = seed
         self.num_observations = num_observations
         self.gradient_evaluations = gradient_evaluations
+        self.stop_after = stop_after
         self.prediction_length = estimator.prediction_length
         # What serde writes: the method in JSON terms, with its settings settled.
         self.__init_args__ |= {"inference": self.inference.to_dict(), "inference_kwargs": None}

@@ -160,13 +160,21 @@ class ValidatedLightningModule(BayesianLightningModule):
 
     ``val_loss`` is logged in nats per observed point. It must be computed on the same windows
     every time: what is compared are posteriors, not lucky draws.
+
+    Attributes
+    ----------
+    stop_after
+        Training ends after so many validations in turn without a new lowest loss, counted from
+        where there is a posterior to keep; None never ends it.
     """
 
+    stop_after: int | None = None
     best_val_loss: float | None = None
     best_step: int | None = None
     _best_posterior: dict[str, Tensor] | None = None
     _best_losses: dict[str, Any] | None = None
     _validated_step: int | None = None
+    _validations_without_gain = 0
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums of one validation."""
@@ -183,6 +191,9 @@ class ValidatedLightningModule(BayesianLightningModule):
             self.log("val_loss", loss, prog_bar=True)
             if not self.trainer.sanity_checking:
                 self._compare(float(loss))
+                if self.stop_after is not None:
+                    stops = self._validations_without_gain >= self.stop_after
+                    self.trainer.should_stop = self.trainer.should_stop or stops
 
     def validate_last(self, batches: Iterable[Batch]) -> None:
         """Validate the last posterior too, if training stopped between two validations."""
@@ -223,6 +234,7 @@ class ValidatedLightningModule(BayesianLightningModule):
             "step": self.best_step,
             "posterior": self._best_posterior,
             "losses": self._best_losses,
+            "validations_without_gain": self._validations_without_gain,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -231,6 +243,7 @@ class ValidatedLightningModule(BayesianLightningModule):
         self.best_val_loss, self.best_step = best.get("val_loss"), best.get("step")
         self._best_posterior = best.get("posterior")
         self._best_losses = best.get("losses")
+        self._validations_without_gain = best.get("validations_without_gain", 0)
 
     def _compare(self, loss: float) -> None:
         optimizer = self.bayesian_optimizer
@@ -238,7 +251,10 @@ class ValidatedLightningModule(BayesianLightningModule):
         if not optimizer.ready and not self.method.last_pass:
             # A good mean, perhaps, but no posterior yet. (A last pass makes one of any mean.)
             return
+        self._validations_without_gain += 1
         if self.best_val_loss is None or loss < self.best_val_loss:
+            if not math.isnan(loss):
+                self._validations_without_gain = 0
             state = optimizer.posterior.state_dict()
             self._best_posterior = {name: value.clone() for name, value in state.items()}
             self._best_losses = optimizer.losses.state_dict()

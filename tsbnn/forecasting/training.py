@@ -68,6 +68,10 @@ def train(
     check_dataset(training_data, "training_data")
     if validation_data is not None:
         check_dataset(validation_data, "validation_data")
+    elif bayesian.stop_after is not None:
+        raise ValueError(
+            f"stop_after={bayesian.stop_after} stops by the validation loss: pass validation_data"
+        )
     if cache_limit is not None:
         check_count(cache_limit, "cache_limit")
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
@@ -129,6 +133,8 @@ def _train(
         total_steps,
         generator(derived_seed(seed, _WEIGHT_NOISE)),
     )
+    if isinstance(module, ValidatedLightningModule):
+        module.stop_after = bayesian.stop_after
     trainer = pl.Trainer(**settings)
     started = time.perf_counter()
     wanted = Loading(
