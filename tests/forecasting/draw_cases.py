@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tsbnn.inference import count_weights
-from tsbnn.networks import DeepAR, Transformer
+from tsbnn.networks import DeepAR, PatchTransformer, Transformer
 
 SMALL: dict[str, Any] = {"context_length": 5, "prediction_length": 4, "lags_seq": [1, 2, 3, 7]}
 
@@ -24,6 +24,14 @@ def transformer(**settings: Any) -> Transformer:
     torch.manual_seed(0)
     small = {**SMALL, "d_model": 8, "nhead": 2, "dim_feedforward": 12}
     return Transformer(**{**small, **settings}).eval()
+
+
+def patch_transformer(**settings: Any) -> PatchTransformer:
+    """Build a PatchTransformer with random weights, in eval mode."""
+    torch.manual_seed(0)
+    small = {"context_length": 9, "prediction_length": 4, "patch_len": 3}
+    small |= {"d_model": 8, "nhead": 2, "dim_feedforward": 12}
+    return PatchTransformer(**{**small, **settings}).eval()
 
 
 def random_weights(network: nn.Module, draws: int, scale: float = 0.5) -> Tensor:

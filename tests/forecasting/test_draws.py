@@ -11,7 +11,13 @@ from gluonts.torch.distributions import NegativeBinomialOutput, NormalOutput
 from scipy.stats import ks_2samp
 from torch import nn
 
-from tests.forecasting.draw_cases import deepar, fields, random_weights, transformer
+from tests.forecasting.draw_cases import (
+    deepar,
+    fields,
+    patch_transformer,
+    random_weights,
+    transformer,
+)
 from tsbnn.forecasting import BayesianEstimator, Paths, draw_paths
 from tsbnn.forecasting import draws as draws_module
 from tsbnn.forecasting.draw_evaluators import VmapEvaluator, replica
@@ -123,6 +129,46 @@ def test_our_networks_at_each_draw(build, settings) -> None:
             expected = sample_paths(network, network, inputs, 2)
         torch.testing.assert_close(alone, expected)
     assert draws_module._BATCHABLE[network] == {"cpu": True}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"scaling": "std", "num_feat_dynamic_real": 2, "nonnegative_pred_samples": True}],
+    ids=["plain", "covariates"],
+)
+def test_our_direct_network_at_each_draw(settings) -> None:
+    network = patch_transformer(**settings)
+    weights, inputs = random_weights(network, 3), fields(network)
+    found = {}
+    for way in ("loop", "batched"):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            found[way] = DrawnPaths.of(network, way)(weights, inputs, 2)
+    assert found["loop"].samples.shape == (3, 3, 2, 4)
+    close = {"rtol": 1e-5, "atol": 1e-4}
+    torch.testing.assert_close(found["batched"].samples, found["loop"].samples, **close)
+    assert (found["loop"].mean is None) == ("nonnegative_pred_samples" in settings)
+    if found["loop"].mean is not None:
+        torch.testing.assert_close(found["batched"].mean, found["loop"].mean, **close)
+    assert draws_module._BATCHABLE[network] == {"cpu": True}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("build", [deepar, transformer, patch_transformer])
+def test_both_ways_on_a_gpu(build, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    network = build(num_feat_dynamic_real=2)
+    inputs = {name: value.cuda() for name, value in fields(network).items()}
+    network.cuda()
+    weights = random_weights(network, 3).cuda()
+    found = {}
+    for way in ("loop", "batched"):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            found[way] = DrawnPaths.of(network, way)(weights, inputs, 2).samples
+    torch.testing.assert_close(found["batched"], found["loop"], rtol=1e-5, atol=1e-4)
+    assert draws_module._BATCHABLE[network] == {"cuda": True}
 
 
 def test_vmap_does_what_the_explicit_form_of_deepar_does() -> None:

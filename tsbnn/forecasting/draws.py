@@ -122,7 +122,8 @@ def is_batchable(network: nn.Module, device: torch.device, trial: Callable[[str]
     """
     known = _BATCHABLE.setdefault(network, {})
     if device.type not in known:
-        known[device.type] = _ways_agree(network, trial)
+        with torch.no_grad():
+            known[device.type] = _ways_agree(network, trial)
     return known[device.type]
 
 
@@ -138,7 +139,11 @@ def _ways_agree(network: nn.Module, trial: Callable[[str], Any]) -> bool:
         reason = str(error).partition("\n")[0]
         _LOG.info("%s takes weight draws one by one: %s", type(network).__name__, reason)
         return False
-    return all(
-        torch.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True)
-        for one, other in zip(expected, found, strict=True)
-    )
+    return all(_is_close(one, other) for one, other in zip(expected, found, strict=True))
+
+
+def _is_close(one: Tensor, other: Tensor) -> bool:
+    # By default torch lets cuDNN's recurrent kernels round to TF32.
+    tolerance = 1e-4 if one.device.type == "cpu" else 1e-2
+    size = float(one.nan_to_num().abs().max())
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance * size, equal_nan=True)
