@@ -7,7 +7,11 @@ import pytest
 import torch
 from gluonts.dataset.loader import InferenceDataLoader
 from gluonts.torch.batchify import batchify
-from gluonts.torch.distributions import NegativeBinomialOutput, NormalOutput
+from gluonts.torch.distributions import (
+    NegativeBinomialOutput,
+    NormalOutput,
+    SplicedBinnedParetoOutput,
+)
 from scipy.stats import ks_2samp
 from torch import nn
 
@@ -133,8 +137,19 @@ def test_our_networks_at_each_draw(build, settings) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"scaling": "std", "num_feat_dynamic_real": 2, "nonnegative_pred_samples": True}],
-    ids=["plain", "covariates"],
+    [
+        {},
+        {"scaling": "std", "num_feat_dynamic_real": 2, "nonnegative_pred_samples": True},
+        {
+            "distr_output": SplicedBinnedParetoOutput(
+                bins_lower_bound=-5.0,
+                bins_upper_bound=5.0,
+                num_bins=10,
+                tail_percentile_gen_pareto=0.05,
+            )
+        },
+    ],
+    ids=["plain", "covariates", "no moments"],
 )
 def test_our_direct_network_at_each_draw(settings) -> None:
     network = patch_transformer(**settings)
@@ -147,7 +162,7 @@ def test_our_direct_network_at_each_draw(settings) -> None:
     assert found["loop"].samples.shape == (3, 3, 2, 4)
     close = {"rtol": 1e-5, "atol": 1e-4}
     torch.testing.assert_close(found["batched"].samples, found["loop"].samples, **close)
-    assert (found["loop"].mean is None) == ("nonnegative_pred_samples" in settings)
+    assert (found["loop"].mean is None) == bool(settings)
     if found["loop"].mean is not None:
         torch.testing.assert_close(found["batched"].mean, found["loop"].mean, **close)
     assert draws_module._BATCHABLE[network] == {"cpu": True}

@@ -57,6 +57,9 @@ def samples_themselves(network: nn.Module) -> bool:
 def moments(distribution: Distribution) -> tuple[Tensor | None, Tensor | None]:
     """Mean and variance of a distribution where there are formulas, else None and None."""
     try:
-        return distribution.mean, distribution.variance
+        mean, variance = distribution.mean, distribution.variance
     except NotImplementedError:
         return None, None
+    # GluonTS's spliced binned Pareto has a method where others have a property.
+    is_known = isinstance(mean, Tensor) and isinstance(variance, Tensor)
+    return (mean, variance) if is_known else (None, None)
