@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 
 class LiveMemory(TorchDispatchMode):
@@ -41,11 +40,14 @@ class LiveMemory(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run an operation and count what it made."""
-        given = {self._key(leaf) for leaf in tree_leaves((args, kwargs)) if _is_dense(leaf)}
         made = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(made):
-            if _is_dense(leaf) and self._key(leaf) not in given:
-                self._count(leaf)
+        new = [tensor for tensor in _tensors(made) if self._key(tensor) not in self._known]
+        if new:
+            # Views of tensors from before the block are not new.
+            given = {self._key(tensor) for tensor in _tensors((args, kwargs))}
+            for tensor in new:
+                if self._key(tensor) not in given:
+                    self._count(tensor)
         return made
 
     @staticmethod
@@ -67,8 +69,16 @@ class LiveMemory(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
-def _is_dense(leaf: Any) -> bool:
-    return isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Find the dense tensors in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        if value.layout == torch.strided:
+            yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, dict):
+        yield from _tensors(tuple(value.values()))
 
 
 def peak_bytes(work: Callable[[], Any]) -> int:
