@@ -99,7 +99,7 @@ def test_only_the_unbatchable_take_the_loop(name, untrained, monkeypatch) -> Non
     def refuse(*_):
         raise AssertionError("a second trial")
 
-    monkeypatch.setattr(draws_module, "_ways_agree", refuse)
+    monkeypatch.setattr(draws_module, "ways_agree", refuse)
     list(predictor.predict(data))
 
 

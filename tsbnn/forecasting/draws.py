@@ -123,11 +123,18 @@ def is_batchable(network: nn.Module, device: torch.device, trial: Callable[[str]
     known = _BATCHABLE.setdefault(network, {})
     if device.type not in known:
         with torch.no_grad():
-            known[device.type] = _ways_agree(network, trial)
+            known[device.type] = ways_agree(network, trial)
     return known[device.type]
 
 
-def _ways_agree(network: nn.Module, trial: Callable[[str], Any]) -> bool:
+def ways_agree(network: nn.Module, trial: Callable[[str], Any]) -> bool:
+    """Say whether a trial gives the same numbers both ways; log why not.
+
+    Parameters
+    ----------
+    network, trial
+        As :func:`is_batchable` takes them.
+    """
     expected = tree_leaves(trial("loop"))
     try:
         with warnings.catch_warnings():

@@ -64,8 +64,13 @@ class BayesianEstimator(Estimator):
         something else: when its optimizer's learning rate is halved.)
     inference_kwargs
         Settings of the inference method, e.g. ``{"temperature": 0.1}``.
-    draw_evaluation, memory_limit
-        Of predictions, as those of :class:`BayesianPredictor`.
+    draw_evaluation
+        How several weight draws are evaluated, in predictions (see :class:`BayesianPredictor`) and
+        in training, where a step's draws on one batch (a pair, the K of ``alpha``) are all at once
+        as well with ``"batched"``, and with ``"auto"`` where that was found to be faster. It takes
+        the memory of K passes.
+    memory_limit
+        Of predictions, as that of :class:`BayesianPredictor`.
 
     Raises
     ------

@@ -23,7 +23,8 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
-from tsbnn.forecasting.likelihood import Batch, known_padding, window_losses
+from tsbnn.forecasting.batch_sums import batch_sums, trains_together
+from tsbnn.forecasting.likelihood import Batch, known_padding
 from tsbnn.inference import BayesianOptimizer, InferenceMethod
 
 
@@ -46,6 +47,9 @@ class BayesianLightningModule(pl.LightningModule):
         Optimizer steps to come, or None where the trainer has no limit.
     generator
         Source of the weight noise.
+    draw_evaluation
+        How a step of a posterior method evaluates several draws on one batch: ``"auto"``,
+        ``"loop"`` or ``"batched"``, see :mod:`tsbnn.forecasting.batch_sums`.
     """
 
     expected_points: Tensor
@@ -58,6 +62,7 @@ class BayesianLightningModule(pl.LightningModule):
         num_observations: int,
         total_steps: int | None,
         generator: torch.Generator,
+        draw_evaluation: str = "auto",
     ) -> None:
         super().__init__()
         self.network = network
@@ -65,8 +70,11 @@ class BayesianLightningModule(pl.LightningModule):
         self.num_observations = num_observations
         self.total_steps = total_steps
         self.generator = generator
+        self.draw_evaluation = draw_evaluation
         self.train_loss: float | None = None
         self._optimizer: BayesianOptimizer | None = None
+        # The optimizer that knows how to evaluate its draws.
+        self._way_known_for: BayesianOptimizer | None = None
         self._is_new_batch = True
         self._epoch: list[Tensor] = []
         self.register_buffer("expected_points", torch.zeros(()))
@@ -96,16 +104,32 @@ class BayesianLightningModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Remember that the next evaluation is the first one of its batch."""
         self._is_new_batch = True
+        optimizer = self.bayesian_optimizer
+        if self._way_known_for is not optimizer:
+            self._way_known_for = optimizer
+            # Lightning may clip the gradients of other methods, and clips those of one network.
+            optimizer.evaluates_together = self.method.is_posterior and trains_together(
+                self.network,
+                optimizer.flat.values,
+                batch,
+                self.method.evaluations_together,
+                self.draw_evaluation,
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss at the weights in place, in nats per observed point, 0-dim."""
-        total, observed = _sums(self.network, batch)
+        """Return the loss at the weights in place, in nats per observed point, 0-dim.
+
+        While the optimizer has several draws: the mean of the losses there.
+        """
+        optimizer = self.bayesian_optimizer
+        totals, observed = batch_sums(self.network, batch, optimizer.draws)
         if self._is_new_batch:
             self._is_new_batch = False
             self.batches_seen += 1
             self.expected_points += (observed - self.expected_points) / self.batches_seen
-        self._epoch = _add(self._epoch, total, observed)
-        return total / self.expected_points.clamp(min=1.0)
+        self._epoch = _add(self._epoch, totals.sum(), totals.numel() * observed)
+        losses = totals / self.expected_points.clamp(min=1.0)
+        return losses if optimizer.draws is None else optimizer.mean_of(losses)
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss of the epoch, and what the posterior has learnt so far."""
@@ -146,7 +170,7 @@ class BayesianLightningModule(pl.LightningModule):
 
         def closure() -> Tensor:
             self.bayesian_optimizer.zero_grad()
-            loss = _sums(self.network, moved)[0] / points
+            loss = batch_sums(self.network, moved)[0] / points
             loss.backward()
             return loss
 
@@ -182,7 +206,7 @@ class ValidatedLightningModule(BayesianLightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up the validation loss; the network rests at the posterior mean."""
-        self._validation = _add(self._validation, *_sums(self.network, batch))
+        self._validation = _add(self._validation, *batch_sums(self.network, batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss and keep the posterior if it is the best so far."""
@@ -206,7 +230,7 @@ class ValidatedLightningModule(BayesianLightningModule):
         with torch.no_grad():
             for batch in batches:
                 moved = move_data_to_device(dict(batch), device)
-                sums = _add(sums, *_sums(self.network, known_padding(moved)))
+                sums = _add(sums, *batch_sums(self.network, known_padding(moved)))
         if sums:
             self._compare(float(_ratio(sums)))
 
@@ -261,11 +285,6 @@ class ValidatedLightningModule(BayesianLightningModule):
             # Not a number is better than nothing, and anything is better than that.
             self.best_val_loss = None if math.isnan(loss) else loss
             self.best_step = optimizer.steps
-
-
-def _sums(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    losses = window_losses(network, batch)
-    return losses.total.sum(), losses.observed.sum()
 
 
 def _add(sums: list[Tensor], total: Tensor, observed: Tensor) -> list[Tensor]:

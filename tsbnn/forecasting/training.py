@@ -132,6 +132,7 @@ def _train(
         num_observations,
         total_steps,
         generator(derived_seed(seed, _WEIGHT_NOISE)),
+        bayesian.draw_evaluation,
     )
     if isinstance(module, ValidatedLightningModule):
         module.stop_after = bayesian.stop_after

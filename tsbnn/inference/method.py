@@ -92,6 +92,11 @@ class InferenceMethod:
         """How often a step (after a warm start) calls its closure."""
         return 1
 
+    @property
+    def evaluations_together(self) -> int:
+        """How many of a step's evaluations can be one call of its closure, see `draws` there."""
+        return self.evaluations_per_step
+
     def evaluations(self, steps: int) -> int:
         """How many gradient evaluations a run of ``steps`` steps takes."""
         return steps * self.evaluations_per_step
@@ -248,6 +253,11 @@ class PosteriorMethod(InferenceMethod):
     def evaluations_per_warm_step(self) -> int:
         """How often a step of the warm start calls its closure."""
         return 1
+
+    @property
+    def evaluations_together(self) -> int:
+        """Those of one component: a mixture's components come one after the other."""
+        return self.evaluations_per_step // self.evaluations_per_warm_step
 
     def evaluations(self, steps: int) -> int:
         """Count those of the warm start, then :attr:`evaluations_per_step` for each step."""
