@@ -22,7 +22,7 @@ from tests.forecasting.draw_cases import (
     random_weights,
     transformer,
 )
-from tsbnn.forecasting import BayesianEstimator, Paths, draw_paths
+from tsbnn.forecasting import BayesianEstimator, Paths, draw_paths, load, save
 from tsbnn.forecasting import draws as draws_module
 from tsbnn.forecasting.draw_evaluators import VmapEvaluator, replica
 from tsbnn.forecasting.drawn_paths import (
@@ -319,9 +319,11 @@ def test_names_of_the_ways(untrained, tiny) -> None:
         type(predictor)(**{**predictor.__init_args__, "draw_evaluation": "fast"})
 
 
-def test_the_estimator_passes_its_choice_on(tiny, series) -> None:
+def test_the_estimator_passes_its_choice_on(tiny, series, tmp_path) -> None:
     estimator = BayesianEstimator(
         tiny("simple_feedforward"), "map", draw_evaluation="loop", memory_limit=10**6
     )
     predictor = estimator.train(series)
-    assert (predictor.draw_evaluation, predictor.memory_limit) == ("loop", 10**6)
+    save(predictor, tmp_path / "model")
+    for found in (predictor, load(tmp_path / "model", device="cpu")):
+        assert (found.draw_evaluation, found.memory_limit) == ("loop", 10**6)

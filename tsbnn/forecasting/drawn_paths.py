@@ -82,7 +82,8 @@ class DrawnPaths(ABC):
     def cost(self, weights: Tensor, inputs: Batch) -> Cost:
         """Bytes that a draw, a series and a path need; measured once for each network.
 
-        The way of evaluation does not enter: the larger cost of both counts.
+        It is that of the batched way wherever a network can be batched, so that work is cut alike,
+        and random numbers are the same, in both ways.
         """
         known = _COSTS.setdefault(self.network, {})
         shapes = tuple((name, value.shape[1:], value.dtype) for name, value in inputs.items())
