@@ -62,6 +62,10 @@ class BayesianEstimator(Estimator):
         say. Schedules over the planned steps (learning rates that decay, say) break off where
         training stops; the posterior kept is the best one in any case. (GluonTS's ``patience`` is
         something else: when its optimizer's learning rate is halved.)
+    compile
+        Whether ``torch.compile`` compiles the training loss, for one weight draw at a time; on CUDA
+        it is then replayed as CUDA graphs. See :mod:`tsbnn.forecasting.compiled` for what it costs
+        and brings. Predictors hold nothing compiled.
     inference_kwargs
         Settings of the inference method, e.g. ``{"temperature": 0.1}``.
     draw_evaluation
@@ -95,6 +99,7 @@ class BayesianEstimator(Estimator):
         draw_evaluation: str = "auto",
         memory_limit: int | None = None,
         stop_after: int | None = None,
+        compile: bool = False,
     ) -> None:
         check_estimator(estimator)
         super().__init__(lead_time=estimator.lead_time)
@@ -122,6 +127,7 @@ class BayesianEstimator(Estimator):
         self.num_observations = num_observations
         self.gradient_evaluations = gradient_evaluations
         self.stop_after = stop_after
+        self.compile = compile
         self.prediction_length = estimator.prediction_length
         # What serde writes: the method in JSON terms, with its settings settled.
         self.__init_args__ |= {"inference": self.inference.to_dict(), "inference_kwargs": None}

@@ -52,6 +52,8 @@ class BayesianLightningModule(pl.LightningModule):
         ``"loop"`` or ``"batched"``, see :mod:`tsbnn.forecasting.batch_sums`.
     """
 
+    # Of training batches; may be replaced by a compiled version.
+    sums = staticmethod(batch_sums)
     expected_points: Tensor
     batches_seen: Tensor
 
@@ -122,7 +124,7 @@ class BayesianLightningModule(pl.LightningModule):
         While the optimizer has several draws: the mean of the losses there.
         """
         optimizer = self.bayesian_optimizer
-        totals, observed = batch_sums(self.network, batch, optimizer.draws)
+        totals, observed = self.sums(self.network, batch, optimizer.draws)
         if self._is_new_batch:
             self._is_new_batch = False
             self.batches_seen += 1

@@ -19,6 +19,8 @@ from gluonts.transform import Transformation
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
+from tsbnn.forecasting.batch_sums import batch_sums
+from tsbnn.forecasting.compiled import check_compiler, compiled_sums
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
@@ -132,16 +134,20 @@ def _train(
         num_observations,
         total_steps,
         generator(derived_seed(seed, _WEIGHT_NOISE)),
-        bayesian.draw_evaluation,
+        "loop" if bayesian.compile else bayesian.draw_evaluation,
     )
     if isinstance(module, ValidatedLightningModule):
         module.stop_after = bayesian.stop_after
     trainer = pl.Trainer(**settings)
+    device = trainer.strategy.root_device
+    if bayesian.compile:
+        check_compiler(device)
+        module.sums = compiled_sums(network, device)
     started = time.perf_counter()
     wanted = Loading(
         is_single_pass=False,
         generator=generator(derived_seed(seed, _WINDOWS)),
-        device=trainer.strategy.root_device,
+        device=device,
         name="training_data",
         **loading,
     )
@@ -158,11 +164,12 @@ def _train(
         )
         validation = load(validation_data, loading=wanted)
     trainer.fit(module, train_dataloaders=batches, val_dataloaders=validation, ckpt_path=ckpt_path)
+    module.sums = batch_sums
     if isinstance(module, ValidatedLightningModule) and validation is not None:
         module.validate_last(validation)
     if method.last_pass:
         # Lightning has taken the network back from the accelerator.
-        module.to(trainer.strategy.root_device)
+        module.to(device)
     with RandomStream(derived_seed(seed, _LAST_PASS)).active():
         optimizer = module.finish(_again_and_again(batches))
     summary = _summary(bayesian, module, optimizer, trainer, seed)
