@@ -28,8 +28,9 @@ from tsbnn.inference import (
 from tsbnn.inference.method import decay
 from tsbnn.inference.optimizer import BayesianOptimizer
 
-# Methods, and those that fit several families once more with each.
+# Methods, those that fit several families once more with each, and with posterior averaging.
 VARIANTS = ["score/low_rank", "score/mixture", "elbo/low_rank", "elbo/mixture"]
+VARIANTS += ["score/averaged", "elbo/averaged"]
 NAMES = [*METHODS, *VARIANTS]
 # Methods that use no random numbers of their own.
 NOISELESS = {"map", "swag", "laplace"}
@@ -48,6 +49,7 @@ LEARNING: dict[str, dict[str, Any]] = {
 # Settings under which 40 steps see every phase of a method.
 ALL_PHASES: dict[str, dict[str, Any]] = {
     "score": {"probe_steps": 5, "warm_start": 0.25},
+    "score/averaged": {"probe_steps": 5, "warm_start": 0.25},
     "score/low_rank": {"probe_steps": 5, "warm_start": 0.25},
     "score/mixture": {"probe_steps": 5, "warm_start": 0.25},
     "elbo_natural": {"probe_steps": 5, "warm_start": 0.25},
@@ -75,9 +77,12 @@ POSTERIOR_NAMES = [name for name, cls in METHODS.items() if cls.is_posterior] + 
 
 
 def method(name: str, **settings: Any) -> InferenceMethod:
-    """Build a method by name, or by name and family."""
+    """Build a method by name, or by name and family (or ``averaged``)."""
     name, _, family = name.partition("/")
-    return build(name, **({"family": family} if family else {}), **settings)
+    variant: dict[str, Any] = {"family": family} if family else {}
+    if family == "averaged":
+        variant = {"averaging_share": 0.4}
+    return build(name, **variant, **settings)
 
 
 class Recurrent(nn.Module):

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.averaging import AveragingMethod, AveragingOptimizer
 from tsbnn.inference.checks import is_positive, require
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
@@ -42,7 +43,7 @@ from tsbnn.inference.probe import ProbingMethod, ProbingOptimizer, probe_length
 
 
 @dataclass(frozen=True, kw_only=True)
-class NaturalELBOVI(ProbingMethod):
+class NaturalELBOVI(ProbingMethod, AveragingMethod):
     r"""Mean-field VI by natural gradients of the ELBO (variational online Newton).
 
     After the warm start, ``probe_steps`` steps draw pairs at a small fixed spread to measure the
@@ -98,7 +99,7 @@ class NaturalELBOVI(ProbingMethod):
         return NaturalELBOOptimizer
 
 
-class NaturalELBOOptimizer(ProbingOptimizer, AdamMeanOptimizer):
+class NaturalELBOOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptimizer):
     """Natural-gradient steps on mean and precision.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments.
@@ -119,6 +120,7 @@ class NaturalELBOOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         values = self.flat.values
         self._plan_probe(method.probe_steps, method.probe_scale)
         self.posterior = MeanFieldGaussian(values.clone(), self._probe_precision())
+        self._plan_averaging()
         self._rest()
 
     @property

@@ -74,7 +74,8 @@ class InferenceMethod:
     family = ""
     # Whether the method needs true gradients: no clipping, no dropout, no batch statistics.
     is_posterior: ClassVar[bool] = True
-    needs_total_steps: ClassVar[bool] = False
+    # Whether the method plans its run from beginning to end.
+    plans_ahead: ClassVar[bool] = False
 
     prior: Prior = field(default_factory=FanInPrior)
     learning_rate: float = 5e-3
@@ -86,6 +87,11 @@ class InferenceMethod:
         require(
             self.schedule in SCHEDULES, "schedule", self.schedule, f"one of {', '.join(SCHEDULES)}"
         )
+
+    @property
+    def needs_total_steps(self) -> bool:
+        """Whether there is no run of unknown length."""
+        return self.plans_ahead
 
     @property
     def evaluations_per_step(self) -> int:

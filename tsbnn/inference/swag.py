@@ -56,7 +56,7 @@ class SWAG(InferenceMethod):
     name: ClassVar[str] = "swag"
     family = "low_rank"
     is_posterior: ClassVar[bool] = False
-    needs_total_steps: ClassVar[bool] = True
+    plans_ahead: ClassVar[bool] = True
 
     collecting_learning_rate: float = 3e-3
     collecting_share: float = 0.25

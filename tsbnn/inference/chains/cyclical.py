@@ -49,7 +49,7 @@ class CyclicalSGMCMC(SGMCMC):
     """
 
     name: ClassVar[str] = "cyclical"
-    needs_total_steps: ClassVar[bool] = True
+    plans_ahead: ClassVar[bool] = True
 
     learning_rate: float = 1e-3
     burn_in: float = 0.0

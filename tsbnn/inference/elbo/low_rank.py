@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from tsbnn.inference.averaging import AveragingOptimizer
 from tsbnn.inference.blocks import blocks
 from tsbnn.inference.elbo.mean_field import MOMENTS, ELBOOptimizer
 from tsbnn.inference.optimizer import Closure
@@ -49,6 +50,11 @@ class LowRankELBOOptimizer(ELBOOptimizer):
             self._vector(name)
         for name in ("factor_momentum", "factor_second_moment"):
             self._vectors[name] = torch.zeros_like(relative)
+
+    def _take_average(self) -> None:
+        AveragingOptimizer._take_average(self)
+        torch.log(self.posterior.scale, out=self._vectors["log_scale"])
+        self._vectors["relative_factor"].copy_(self.posterior.relative_factor())
 
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:

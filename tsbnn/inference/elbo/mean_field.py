@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.averaging import AveragingOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MOMENTS = ("momentum", "second_moment")
 
 
-class ELBOOptimizer(AdamMeanOptimizer):
+class ELBOOptimizer(AveragingOptimizer, AdamMeanOptimizer):
     """Adam on means and log standard deviations; the posterior stores precisions."""
 
     method: ELBOVI
@@ -34,6 +35,7 @@ class ELBOOptimizer(AdamMeanOptimizer):
     ) -> None:
         super().__init__(module, method, num_observations, total_steps, generator)
         self._build(module)
+        self._plan_averaging()
         self._rest()
 
     def _build(self, module: nn.Module) -> None:
@@ -96,6 +98,10 @@ class ELBOOptimizer(AdamMeanOptimizer):
         self._descend(self.learning_rate())
         self._move(log_scale, scale_gradient, *(self._kept(f"scale_{kind}") for kind in MOMENTS))
         torch.mul(log_scale, -2.0, out=self._precision).exp_()
+
+    def _take_average(self) -> None:
+        super()._take_average()
+        torch.log(self.posterior.precision, out=self._vectors["log_scale"]).mul_(-0.5)
 
     def _move(
         self, vector: Tensor, gradient: Tensor, momentum: Tensor, second_moment: Tensor

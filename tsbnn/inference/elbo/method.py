@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tsbnn.inference.averaging import AveragingMethod
 from tsbnn.inference.checks import is_positive, require
 from tsbnn.inference.elbo.low_rank import LowRankELBOOptimizer
 from tsbnn.inference.elbo.mean_field import ELBOOptimizer
@@ -27,7 +28,7 @@ from tsbnn.inference.variational import VariationalMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class ELBOVI(VariationalMethod):
+class ELBOVI(VariationalMethod, AveragingMethod):
     r"""Variational inference by stochastic gradients of the ELBO (Bayes by backprop).
 
     Parameters

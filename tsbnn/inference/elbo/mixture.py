@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from tsbnn.inference.averaging import AveragingOptimizer
 from tsbnn.inference.components import ComponentSteps
 from tsbnn.inference.elbo.mean_field import ELBOOptimizer
 from tsbnn.inference.optimizer import Closure
@@ -31,6 +32,10 @@ class MixtureELBOOptimizer(ComponentSteps, ELBOOptimizer):
         state = ("momentum", "second_moment", "scale_momentum", "scale_second_moment")
         self._build_components(module, count, log_scale.mul(-2.0).exp_(), state)
         self._vectors["log_scale"] = log_scale.repeat(count, 1)
+
+    def _take_average(self) -> None:
+        AveragingOptimizer._take_average(self)
+        torch.log(self.posterior.precisions, out=self._vectors["log_scale"]).mul_(-0.5)
 
     def _step(self, closure: Closure) -> Tensor:
         # All evaluations come before the first update: one that fails leaves all as it was.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA1
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
+from tsbnn.inference.averaging import AveragingOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 from tsbnn.inference.probe import ProbingOptimizer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tsbnn.inference.score.method import ProximalScoreVI
 
 
-class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
+class ProximalScoreOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptimizer):
     """Proximal steps on the precisions, Adam steps on the mean.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
@@ -49,6 +50,7 @@ class ProximalScoreOptimizer(ProbingOptimizer, AdamMeanOptimizer):
         self._plan_probe(method.probe_steps, method.probe_scale)
         self.trust_region_hits: Tensor | None = None
         self._build(module)
+        self._plan_averaging()
         self.strength = torch.full_like(self._kept("noise"), method.initial_strength)
         self._rest()
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tsbnn.inference.averaging import AveragingMethod
 from tsbnn.inference.checks import is_count, is_positive, require
 from tsbnn.inference.probe import ProbingMethod
 from tsbnn.inference.score.low_rank import LowRankScoreOptimizer
@@ -37,7 +38,7 @@ from tsbnn.inference.variational import VariationalMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProximalScoreVI(ProbingMethod, VariationalMethod):
+class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
     r"""Score-based proximal variational inference.
 
     Two things make it work without tuning:

@@ -77,8 +77,8 @@ class SparseSubspaceVI(PosteriorMethod):
     """
 
     name: ClassVar[str] = "ssvi"
+    plans_ahead: ClassVar[bool] = True
     family = "sparse"
-    needs_total_steps: ClassVar[bool] = True
 
     learning_rate: float = 2e-2
     warm_start: float = 0.5
