@@ -179,6 +179,7 @@ class SampleSet(Posterior):
         return cls.empty(torch.zeros(num_weights), capacity)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        counters = self.counters
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.counters = self.counters.cpu()
+        self.counters = counters
         return self
