@@ -13,6 +13,7 @@ from torch import nn
 
 import tsbnn.inference
 from tsbnn.inference import METHODS, InferenceMethod, PosteriorMethod
+from tsbnn.inference.averaging import AveragingMethod
 from tsbnn.inference.chains.base import SGMCMC
 from tsbnn.inference.matching.base import ScoreMatchingMethod
 from tsbnn.inference.variational import VariationalMethod
@@ -27,6 +28,7 @@ SMALL = {"2_000": "60", "range(200)": "range(60)"}
 SHARED: dict[type[InferenceMethod], str] = {
     InferenceMethod: "All methods",
     PosteriorMethod: "Posterior methods",
+    AveragingMethod: "Posterior averaging: `score`, `elbo`, `elbo_natural`",
     VariationalMethod: "Families of `score` and `elbo`",
     ScoreMatchingMethod: "Score matching for few weights",
     SGMCMC: "Chains",

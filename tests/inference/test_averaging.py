@@ -108,7 +108,7 @@ def test_it_brings_the_mean_to_rest_at_a_constant_learning_rate(
     inference: InferenceMethod,
 ) -> None:
     target = linear_regression(20, 10_000, 0)
-    # The ELBO's sds arrive late, and an average over their way there would be too small.
+    # The ELBO's sds arrive late, and an average over their way there has it in it.
     steps = 3_000 if inference.name == "elbo" else 2_000
     latest = infer(linear_regression(20, 10_000, 0), inference, steps)
     average = infer(target, inference.replace(averaging_share=0.4), steps)
