@@ -111,8 +111,10 @@ def test_only_the_unbatchable_take_the_loop(name, untrained, monkeypatch) -> Non
         {"scaling": "std", "num_past_feat_dynamic_real": 1, "num_feat_dynamic_real": 2},
         {"distr_output": NormalOutput(), "nonnegative_pred_samples": True},
         {"distr_output": NegativeBinomialOutput()},
+        {"prediction_length": 1},
+        {"context_length": 1},
     ],
-    ids=["plain", "statics", "covariates", "normal", "counts"],
+    ids=["plain", "statics", "covariates", "normal", "counts", "one step", "no context"],
 )
 @pytest.mark.parametrize("build", [deepar, transformer])
 def test_our_networks_at_each_draw(build, settings) -> None:
@@ -123,7 +125,7 @@ def test_our_networks_at_each_draw(build, settings) -> None:
     for way in ("loop", "batched"):
         torch.manual_seed(5)
         found[way] = DrawnPaths.of(network, way)(weights, inputs, 2).samples
-    assert found["loop"].shape == (3, 3, 2, 4)
+    assert found["loop"].shape == (3, 3, 2, network.prediction_length)
     torch.testing.assert_close(found["batched"], found["loop"], rtol=1e-5, atol=1e-4)
     for draw, row in enumerate(weights):
         torch.manual_seed(5)

@@ -202,11 +202,13 @@ class AutoregressivePaths(DrawnPaths):
         return build_evaluator(self.own, under_all_names(self.network, parameters), way)
 
     def trial(self, weights: Tensor, inputs: Batch, way: str) -> Any:
-        """Read the context, and one token of two paths."""
+        """Read the context, and one token of two paths where paths go on after their first step."""
         evaluator = self._build(weights, way)
         static_cat = self.own.categories(inputs)
         tokens = self.own.features(inputs).values[:, : self.own.context_length]
-        _, state = evaluator.encode(tokens, static_cat)
+        hidden, state = evaluator.encode(tokens, static_cat)
+        if self.own.prediction_length == 1:
+            return evaluator.param_proj(hidden[:, :, -1:])
         token = tokens[:, -1:].expand(len(weights), -1, 2, -1).clone()
         hidden, _ = evaluator.advance(token, static_cat, evaluator.branch(state, 2))
         return evaluator.param_proj(hidden)
