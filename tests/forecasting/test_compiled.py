@@ -117,7 +117,7 @@ def test_the_argument(tiny) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", OURS[:1])
 def test_generated_code(name, tiny, series) -> None:
     try:
         compiled.check_compiler(CPU)
