@@ -161,28 +161,17 @@ def check_head(owner: object, name: str) -> None:
     head = getattr(owner, "distr_output", None)
     if head is None:
         return
-    check_loss(head, name)
-    if getattr(head, "beta", 0.0) > 0:
-        raise ValueError(
-            f"{name} has the head {type(head).__name__}(beta={head.beta}): the beta-NLL weighs "
-            "observations by their variance and is no likelihood. "
-            f"Pass distr_output={type(head).__name__}() with beta=0."
-        )
-
-
-def check_loss(head: object, name: str) -> None:
-    """Refuse a head whose loss is no log-likelihood: quantiles, implicit quantiles.
-
-    Raises
-    ------
-    ValueError
-        Naming ``name``, the estimator or network, and the head.
-    """
     if not isinstance(head, DistributionOutput) or type(head).loss is not DistributionOutput.loss:
         raise ValueError(
             f"{name} has the head {type(head).__name__}, whose loss is not a log-likelihood: "
             "there is no posterior to infer from it. Pass a distribution head instead, "
             f"e.g. distr_output={StudentTOutput.__name__}()."
+        )
+    if getattr(head, "beta", 0.0) > 0:
+        raise ValueError(
+            f"{name} has the head {type(head).__name__}(beta={head.beta}): the beta-NLL weighs "
+            "observations by their variance and is no likelihood. "
+            f"Pass distr_output={type(head).__name__}() with beta=0."
         )
 
 

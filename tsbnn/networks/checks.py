@@ -22,8 +22,8 @@ def check_wholes(values: Any, name: str, count: int | None = None) -> list[int]:
         raise ValueError(f"{name}={values!r}: expected a list of whole numbers of at least 1")
     if count is not None and len(values) != count:
         raise ValueError(
-            f"{name}={list(values)!r}: expected {count} whole numbers, one for each of "
-            f"num_feat_static_cat={count}, found {len(values)}"
+            f"{name}={list(values)!r}: expected {count} whole number{'s' * (count > 1)}, one for "
+            f"each of num_feat_static_cat={count}, found {len(values)}"
         )
     return [check_whole(value, f"{name}[{place}]") for place, value in enumerate(values)]
 

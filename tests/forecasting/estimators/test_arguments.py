@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from gluonts.dataset.common import ListDataset
 from gluonts.torch.distributions import GammaOutput
+from gluonts.transform import ExpectedNumInstanceSampler
 
+from tsbnn.forecasting.estimators.check_fields import CheckFields
+
+SHORT = ExpectedNumInstanceSampler(num_instances=1.0, min_future=3)
 BAD = [
     ({"prediction_length": 0}, "prediction_length=0: expected a whole number of at least 1"),
     ({"context_length": 0}, "context_length=0"),
@@ -17,13 +22,18 @@ BAD = [
     ({"patience": -1}, "patience=-1"),
     ({"num_feat_dynamic_real": -1}, "num_feat_dynamic_real=-1"),
     ({"num_past_feat_dynamic_real": -1}, "num_past_feat_dynamic_real=-1"),
-    ({"lr": 0.0}, "lr=0.0: expected a number above 0"),
+    ({"lr": 0.0}, "lr=0.0: expected a finite number above 0"),
+    ({"lr": float("inf")}, "lr=inf"),
     ({"weight_decay": -1.0}, "weight_decay=-1.0"),
     ({"dropout_rate": 1.0}, "dropout_rate=1.0"),
     ({"scaling": "max"}, "scaling='max': expected"),
     ({"scaling": "std", "distr_output": GammaOutput()}, "standardised values do not"),
     ({"default_scale": 0.0}, "default_scale=0.0"),
     ({"num_feat_static_cat": 2}, "cardinality=\\[\\]: expected 2 whole numbers"),
+    ({"num_feat_static_cat": 1}, "expected 1 whole number, one"),
+    ({"cardinality": [3, 5]}, "num_feat_static_cat=0: .* Pass num_feat_static_cat=2"),
+    ({"train_sampler": SHORT}, "train_sampler has min_future=3: expected at least .*=4"),
+    ({"validation_sampler": SHORT}, "validation_sampler has min_future=3"),
     ({"num_feat_static_cat": 1, "cardinality": [0]}, "cardinality\\[0\\]=0"),
     ({"embedding_dimension": [1, 2]}, "embedding_dimension=\\[1, 2\\]"),
     ({"freq": "fortnight"}, "freq='fortnight'"),
@@ -127,3 +137,42 @@ def test_targets_of_several_dimensions_and_infinite_ones(build) -> None:
         estimator.train(bad)
     with pytest.raises(ValueError, match="target has an infinite value; expected NaN"):
         next(predictor.predict(bad))
+
+
+HOUR = pd.Period("2021-01-01", freq="h")
+STARTS = [
+    ({}, "no field 'start'"),
+    ({"start": "2021-01-01"}, "start has '2021-01-01', a str; expected a pandas Period"),
+    ({"start": pd.Timestamp("2021-01-01")}, "a Timestamp; expected a pandas Period"),
+    ({"start": HOUR.asfreq("D")}, "start has frequency 'D'; expected 'h', the estimator's freq"),
+    ({"start": HOUR.asfreq("15min")}, "start has frequency '15min'"),
+]
+
+
+@pytest.mark.parametrize(("start", "message"), STARTS, ids=lambda value: str(value)[:30])
+def test_starts_that_do_not_fit(start, message, build) -> None:
+    data = [{"item_id": 3, "target": np.arange(20.0), **start}]
+    with pytest.raises(ValueError, match=f"series 3.*{message}"):
+        build("deepar").train(data)
+
+
+@pytest.mark.parametrize(
+    ("freq", "period"),
+    [("60min", "h"), ("MS", "M"), ("ME", "M"), ("W", "W-WED"), ("QS", "Q-NOV"), ("YE", "Y")],
+)
+def test_frequencies_of_one_step_go_together(freq, period) -> None:
+    check = CheckFields(prediction_length=2, freq=freq)
+    entry = {"start": pd.Period("2021-01-01", freq=period), "target": np.arange(5.0)}
+    assert check.map_transform(entry, is_train=True) is entry
+    with pytest.raises(ValueError, match="start has frequency"):
+        CheckFields(prediction_length=2, freq="2D").map_transform(entry, is_train=True)
+
+
+def test_targets_that_are_missing_or_text(build) -> None:
+    good = {"start": HOUR, "target": np.arange(20.0)}
+    for bad, message in (
+        ({"item_id": "b", "start": HOUR}, "series 'b' has no field 'target'"),
+        ({"item_id": "b", "start": HOUR, "target": ["x"]}, "series 'b': target has no numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build("deepar").train([good, bad])

@@ -49,7 +49,7 @@ def test_serde_and_training_from_an_earlier_posterior(name, build, series) -> No
 
 def test_heads_without_a_likelihood_are_refused(name, build) -> None:
     for head in (QuantileOutput([0.1, 0.9]), ImplicitQuantileNetworkOutput("Real")):
-        with pytest.raises(ValueError, match=r"not a log-likelihood.*distr_output=StudentTOutput"):
+        with pytest.raises(ValueError, match=r"distr_output=.*not a log-likelihood"):
             build(name, distr_output=head)
     # Alone, a network may be trained with it.
     weighted = build(name, distr_output=NormalOutput(beta=0.5))

@@ -27,13 +27,13 @@ from torch import nn
 
 from tsbnn.forecasting.estimators.checks import (
     check_learning,
+    check_sampler,
     settled_cardinality,
     settled_time_features,
 )
 from tsbnn.forecasting.estimators.fields import transformation
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.estimators.maximum_likelihood import MaximumLikelihoodEstimator
-from tsbnn.forecasting.likelihood import check_loss
 from tsbnn.networks.checks import check_default_scale, check_rate, check_scaling, check_whole
 from tsbnn.networks.head import check_head
 
@@ -113,7 +113,6 @@ class NetworkEstimator(MaximumLikelihoodEstimator):
             check_whole(value, name, least=0)
         check_learning(lr, weight_decay)
         self.distr_output = distr_output
-        check_loss(distr_output, type(self).__name__)
         self.freq = freq
         self.prediction_length = prediction_length
         self.context_length = context_length
@@ -145,6 +144,8 @@ class NetworkEstimator(MaximumLikelihoodEstimator):
         self.validation_sampler = validation_sampler or ValidationSplitSampler(
             min_future=prediction_length
         )
+        check_sampler(self.train_sampler, "train_sampler", prediction_length)
+        check_sampler(self.validation_sampler, "validation_sampler", prediction_length)
         self.nonnegative_pred_samples = nonnegative_pred_samples
 
     @classmethod

@@ -3,12 +3,17 @@
 # GluonTS's `validated` reads the annotations of a constructor at run time, as objects.
 # ruff: noqa: I002
 
+import functools
+import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from gluonts.core.component import validated
 from gluonts.dataset.common import DataEntry
+from gluonts.time_feature import norm_freq_str
 from gluonts.transform import MapTransformation
+from pandas.tseries.frequencies import to_offset
 
 
 class CheckFields(MapTransformation):
@@ -23,6 +28,9 @@ class CheckFields(MapTransformation):
         ``feat_static_real``; fields of which 0 are expected are not looked at.
     cardinality
         Number of categories of each entry of ``feat_static_cat``; not looked at if empty.
+    freq
+        Frequency of the series; weeks may end on any day, and quarters and years in any month. Not
+        looked at if None.
     """
 
     @validated()
@@ -33,20 +41,23 @@ class CheckFields(MapTransformation):
         num_past_feat_dynamic_real: int = 0,
         num_feat_static_real: int = 0,
         cardinality: list[int] = [],  # noqa: B006 (GluonTS copies it)
+        freq: str | None = None,
     ) -> None:
         self.prediction_length = prediction_length
         self.num_feat_dynamic_real = num_feat_dynamic_real
         self.num_past_feat_dynamic_real = num_past_feat_dynamic_real
         self.num_feat_static_real = num_feat_static_real
         self.cardinality = cardinality
+        self.freq = freq
 
     def map_transform(self, data: DataEntry, is_train: bool) -> DataEntry:
         """Return the entry as it is."""
-        target = np.asarray(data["target"], dtype=np.float64)
+        target = numbers(data, "target")
         if target.ndim != 1:
             raise _wrong(data, "target", f"{target.ndim} dimensions", "one: a univariate series")
         if np.isinf(target).any():
             raise _wrong(data, "target", "an infinite value", "NaN for a missing value")
+        self._check_start(data)
         beyond = 0 if is_train else self.prediction_length
         known = "the target's length" if is_train else "the target's length and the horizon"
         self._check_rows(
@@ -60,7 +71,7 @@ class CheckFields(MapTransformation):
             "the target's length",
         )
         if self.num_feat_static_real:
-            values = _field(data, "feat_static_real")
+            values = numbers(data, "feat_static_real")
             if values.shape != (self.num_feat_static_real,):
                 raise _wrong(
                     data,
@@ -73,10 +84,19 @@ class CheckFields(MapTransformation):
             self._check_categories(data)
         return data
 
+    def _check_start(self, data: DataEntry) -> None:
+        start = _field(data, "start")
+        if not isinstance(start, pd.Period):
+            right = "a pandas Period, as ListDataset and from_frame make it"
+            raise _wrong(data, "start", f"{start!r}, a {type(start).__name__}", right)
+        if self.freq is not None and _step(start.freqstr) != _step(self.freq):
+            right = f"{self.freq!r}, the estimator's freq"
+            raise _wrong(data, "start", f"frequency {start.freqstr!r}", right)
+
     def _check_rows(self, data: DataEntry, name: str, rows: int, length: int, why: str) -> None:
         if not rows:
             return
-        values = _field(data, name)
+        values = numbers(data, name)
         if values.shape != (rows, length):
             raise _wrong(
                 data, name, f"shape {values.shape}", f"({rows}, {length}): features, {why}"
@@ -84,7 +104,7 @@ class CheckFields(MapTransformation):
         _check_finite(data, name, values)
 
     def _check_categories(self, data: DataEntry) -> None:
-        values = _field(data, "feat_static_cat")
+        values = numbers(data, "feat_static_cat")
         if values.shape != (len(self.cardinality),):
             shape = f"({len(self.cardinality)},)"
             raise _wrong(data, "feat_static_cat", f"shape {values.shape}", shape)
@@ -98,10 +118,38 @@ class CheckFields(MapTransformation):
                 )
 
 
+def numbers(data: DataEntry, name: str) -> Any:
+    """Return a field of a series as an array of float64.
+
+    Raises
+    ------
+    ValueError
+        Naming the series, if there is no such field or it holds something else.
+    """
+    values = _field(data, name)
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise _wrong(data, name, f"no numbers ({error})", "numbers") from error
+
+
+@functools.cache
+def _step(freq: str) -> Any:
+    """Length of a frequency's steps, in terms that can be compared."""
+    with warnings.catch_warnings():
+        # Aliases as pandas 2.1 wrote them.
+        warnings.simplefilter("ignore", FutureWarning)
+        offset = to_offset(freq)
+    if isinstance(offset, pd.offsets.Tick):
+        return offset.nanos
+    # The calendar's. GluonTS tells starts of months from their ends no more than periods do.
+    return offset.n, norm_freq_str(offset.name)
+
+
 def _field(data: DataEntry, name: str) -> Any:
     if data.get(name) is None:
         raise ValueError(f"series {_name(data)} has no field {name!r}, which the estimator expects")
-    return np.asarray(data[name], dtype=np.float64)
+    return data[name]
 
 
 def _check_finite(data: DataEntry, name: str, values: Any) -> None:

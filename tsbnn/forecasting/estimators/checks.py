@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +13,32 @@ from tsbnn.networks.checks import check_wholes
 
 
 def check_learning(lr: float, weight_decay: float) -> None:
-    """Refuse learning rates of 0 or less and negative decay.
+    """Refuse learning rates of 0 or less, negative decay, and infinite ones of either.
 
     Raises
     ------
     ValueError
         Naming the argument and its value.
     """
-    if not lr > 0:
-        raise ValueError(f"lr={lr}: expected a number above 0")
-    if not weight_decay >= 0:
-        raise ValueError(f"weight_decay={weight_decay}: expected a number of at least 0")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr={lr}: expected a finite number above 0")
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay={weight_decay}: expected a finite number of at least 0")
+
+
+def check_sampler(sampler: Any, name: str, prediction_length: int) -> None:
+    """Refuse a sampler whose windows may reach beyond the end of a series.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument and what ``min_future`` must be.
+    """
+    if sampler.min_future < prediction_length:
+        raise ValueError(
+            f"{name} has min_future={sampler.min_future}: expected at least "
+            f"prediction_length={prediction_length}, the targets that a window needs"
+        )
 
 
 def check_heads(d_model: int, nhead: int) -> None:
@@ -49,6 +65,11 @@ def settled_cardinality(
     ValueError
         If ``cardinality`` is missing, or it or ``embedding_dimension`` does not fit.
     """
+    if not num_feat_static_cat and list(cardinality or [1]) != [1]:
+        raise ValueError(
+            f"cardinality={cardinality} with num_feat_static_cat=0: no category would be read. "
+            f"Pass num_feat_static_cat={len(cardinality or [])}"
+        )
     # As in GluonTS, without such features there is one of one category.
     count, given = (num_feat_static_cat, cardinality) if num_feat_static_cat else (1, [1])
     categories: list[int] = check_wholes(given or [], "cardinality", count)

@@ -55,6 +55,7 @@ def transformation(estimator: NetworkEstimator) -> Transformation:
             num_past_feat_dynamic_real=estimator.num_past_feat_dynamic_real,
             num_feat_static_real=estimator.num_feat_static_real,
             cardinality=estimator.cardinality if estimator.num_feat_static_cat else [],
+            freq=estimator.freq,
         ),
         RemoveFields(field_names=sorted(unused)),
     ]

@@ -22,6 +22,7 @@ from gluonts.model import Predictor
 from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
 from gluonts.torch.model.predictor import PyTorchPredictor
 
+from tsbnn.forecasting.estimators.check_fields import numbers
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset
@@ -52,7 +53,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         check_dataset(training_data, "training_data")
         if validation_data is not None:
             check_dataset(validation_data, "validation_data")
-        if not any(np.isfinite(np.asarray(e["target"], float)).any() for e in training_data):
+        if not any(np.isfinite(numbers(entry, "target")).any() for entry in training_data):
             raise ValueError("the training data hold no observed target value")
         transformation = self.create_transformation()
         module = self.create_lightning_module()
