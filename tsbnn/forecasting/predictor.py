@@ -21,7 +21,6 @@ from tsbnn.forecasting.draws import check_evaluation
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset, check_seed
-from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.likelihood import known_padding
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.prediction import Prediction
@@ -163,7 +162,6 @@ class BayesianPredictor(PyTorchPredictor):
             draw_evaluation=self.draw_evaluation,
             memory_limit=self.memory_limit,
         )
-        keep_freed_memory()
         is_point = self.posterior.num_atoms == 1
         stream = RandomStream(derived_seed(seed, _PATHS))
         batches = iter(loader)
