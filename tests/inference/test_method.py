@@ -69,6 +69,9 @@ EVERY_WEIGHT: dict[str, dict[str, Any]] = {
 ONE_RATE: dict[str, dict[str, Any]] = {**EVERY_WEIGHT, "cyclical": {"warm_start": 0.0}}
 # Settings under which a method is noisy, or its posterior changes, from one step to the next.
 RESTLESS: dict[str, dict[str, Any]] = {
+    # They know the horizon, and so have a warm start.
+    "score/averaged": {"warm_start": 0.0},
+    "elbo/averaged": {"warm_start": 0.0},
     "bam": {"learning_rate": 0.1},
     "cyclical": {"warm_start": 0.0, "exploration": 0.0},
     "ssvi": {"warm_start": 0.0, "density": 1.0},
