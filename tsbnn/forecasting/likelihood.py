@@ -37,8 +37,7 @@ from gluonts.torch.model.wavenet.module import WaveNet
 from gluonts.torch.util import take_last
 from torch import Tensor, nn
 
-from tsbnn.networks.autoregressive import AutoregressiveNetwork
-from tsbnn.networks.patch_transformer import PatchTransformer
+from tsbnn.networks import ForecastingNetwork
 
 Batch = Mapping[str, Any]
 OBSERVED = ("past_observed_values", "future_observed_values")
@@ -135,8 +134,7 @@ def _wavenet(network: WaveNet, batch: Batch) -> WindowLosses:
     return WindowLosses(total, observed[..., network.receptive_field :].sum(-1))
 
 
-@window_losses.register(AutoregressiveNetwork)
-@window_losses.register(PatchTransformer)
+@window_losses.register(ForecastingNetwork)
 def _ours(network: Any, batch: Batch) -> WindowLosses:
     losses, observed = network.point_losses(**batch)
     return WindowLosses(losses.sum(-1), observed.sum(-1))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tsbnn.networks.autoregressive import AutoregressiveNetwork, PointLosses, Predicted
+from tsbnn.networks.autoregressive import AutoregressiveNetwork
+from tsbnn.networks.base import ForecastingNetwork, PointLosses, Predicted
 from tsbnn.networks.conversion import from_gluonts
 from tsbnn.networks.deepar import DeepAR
 from tsbnn.networks.lstm import LSTM
@@ -15,6 +16,7 @@ __all__ = [
     "AutoregressiveNetwork",
     "DeepAR",
     "Evaluator",
+    "ForecastingNetwork",
     "PatchTransformer",
     "PointLosses",
     "Predicted",

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from gluonts.torch.distributions import DistributionOutput
-from gluonts.torch.modules.feature import FeatureEmbedder
-from torch import Tensor, nn
+from torch import Tensor
 
 from tsbnn.networks import head as heads
-from tsbnn.networks.checks import (
-    check_default_scale,
-    check_fields,
-    check_rate,
-    check_scaling,
-    check_whole,
-    check_wholes,
-)
+from tsbnn.networks.base import ForecastingNetwork, PointLosses, Predicted
+from tsbnn.networks.checks import check_whole, check_wholes
 from tsbnn.networks.features import TokenFeatures, needed
 from tsbnn.networks.sampling import Evaluator, sample_paths
 
 
-class PointLosses(NamedTuple):
-    """Weighted negative log-likelihoods in nats, and the weights, each ``batch x time``."""
-
-    nll: Tensor
-    observed: Tensor
-
-
-class Predicted(NamedTuple):
-    """Arguments of the head, each ``batch x time``; loc and scale of the windows, ``batch x 1``."""
-
-    args: tuple[Tensor, ...]
-    loc: Tensor
-    scale: Tensor
-
-
-class AutoregressiveNetwork(nn.Module, ABC):
+class AutoregressiveNetwork(ForecastingNetwork, ABC):
     """Base of networks that predict a distribution of each target given all before it.
 
     A subclass adds the layers between the tokens (:mod:`tsbnn.networks.features`) and the head:
@@ -50,34 +27,15 @@ class AutoregressiveNetwork(nn.Module, ABC):
     ----------
     context_length
         Points before the forecast start that are read one by one; at least 1.
-    prediction_length
-        Points to forecast.
     lags_seq
         Lags of the target in a token: 1 is the value just before. In any order, not empty.
-    num_feat_dynamic_real
-        Time features and known covariates, together.
-    num_past_feat_dynamic_real
-        Covariates known up to the forecast start only.
-    num_feat_static_real, num_feat_static_cat
-        Static features of a series.
-    cardinality, embedding_dimension
-        Number of values of each static category, and into how many numbers it is embedded; by
-        default ``min(50, (cardinality + 1) // 2)``.
-    dropout_rate
-        In training.
-    distr_output
-        A GluonTS distribution head with a likelihood.
-    scaling
-        ``"mean"`` (or True), ``"std"`` or None (or False), see
-        :class:`tsbnn.networks.scaling.WindowScaler`.
-    default_scale
-        Scale of windows without an observed point, in target units; by default that of the batch.
     num_parallel_samples
         Paths of :meth:`forward` by default.
-    nonnegative_pred_samples
-        Whether samples below 0 are given back as 0; paths go on from what was sampled.
     width
         Of the outputs that the head projects; set by subclasses.
+    **shared
+        As those of :class:`tsbnn.networks.base.ForecastingNetwork`. Paths go on from what was
+        sampled, whatever ``nonnegative_pred_samples`` says.
 
     Raises
     ------
@@ -87,70 +45,34 @@ class AutoregressiveNetwork(nn.Module, ABC):
 
     def __init__(
         self,
+        *,
         context_length: int,
-        prediction_length: int,
         lags_seq: Sequence[int],
-        num_feat_dynamic_real: int,
-        num_past_feat_dynamic_real: int,
-        num_feat_static_real: int,
-        num_feat_static_cat: int,
-        cardinality: Sequence[int],
-        embedding_dimension: Sequence[int] | None,
-        dropout_rate: float,
-        distr_output: DistributionOutput,
-        scaling: bool | str | None,
-        default_scale: float | None,
         num_parallel_samples: int,
-        nonnegative_pred_samples: bool,
         width: int,
+        **shared: Any,
     ) -> None:
-        super().__init__()
-        self.context_length = check_whole(context_length, "context_length")
-        self.prediction_length = check_whole(prediction_length, "prediction_length")
+        super().__init__(context_length=context_length, **shared)
         self.lags_seq = check_wholes(lags_seq, "lags_seq")
-        for name, count in (
-            ("num_feat_dynamic_real", num_feat_dynamic_real),
-            ("num_past_feat_dynamic_real", num_past_feat_dynamic_real),
-            ("num_feat_static_real", num_feat_static_real),
-            ("num_feat_static_cat", num_feat_static_cat),
-        ):
-            setattr(self, name, check_whole(count, name, least=0))
-        self.cardinality = check_wholes(cardinality, "cardinality", num_feat_static_cat)
-        if embedding_dimension is None:
-            embedding_dimension = [min(50, (values + 1) // 2) for values in self.cardinality]
-        self.embedding_dimension = check_wholes(
-            embedding_dimension, "embedding_dimension", num_feat_static_cat
-        )
-        self.dropout_rate = check_rate(dropout_rate, "dropout_rate")
-        self.scaling = check_scaling(scaling)
-        self.default_scale = check_default_scale(default_scale)
         self.num_parallel_samples = check_whole(num_parallel_samples, "num_parallel_samples")
-        self.nonnegative_pred_samples = bool(nonnegative_pred_samples)
-        heads.check_head(distr_output, self.scaling)
-        self.distr_output = distr_output
         self.features = TokenFeatures(
             self.context_length,
             self.prediction_length,
             self.lags_seq,
-            num_feat_dynamic_real,
-            num_past_feat_dynamic_real,
-            num_feat_static_real,
+            self.num_feat_dynamic_real,
+            self.num_past_feat_dynamic_real,
+            self.num_feat_static_real,
             self.scaling,
             self.default_scale,
         )
         # Initial weights are torch's defaults, drawn in GluonTS's order: one seed, equal weights.
-        self.param_proj = heads.projection(distr_output, width)
-        self.embedder: FeatureEmbedder | None = None
-        if self.cardinality:
-            self.embedder = FeatureEmbedder(self.cardinality, self.embedding_dimension)
+        self.param_proj = heads.projection(self.distr_output, width)
+        self.embedder = self._build_embedder()
 
     @property
     def past_length(self) -> int:
         """Points before the forecast start that a window needs."""
         return self.features.past_length
-
-    # What GluonTS's splitters ask for.
-    _past_length = past_length
 
     @property
     def input_size(self) -> int:
@@ -292,9 +214,3 @@ class AutoregressiveNetwork(nn.Module, ABC):
         if num_parallel_samples is not None:
             num_paths = check_whole(num_parallel_samples, "num_parallel_samples")
         return sample_paths(self, self, fields, num_paths)
-
-    def categories(self, inputs: Mapping[str, Tensor | None]) -> Tensor | None:
-        """Return the static categories of a batch; ValueError where they are missing."""
-        static_cat = inputs.get("feat_static_cat")
-        check_fields({"feat_static_cat": (len(self.cardinality), static_cat)})
-        return static_cat

@@ -27,7 +27,8 @@ class DeepAR(AutoregressiveNetwork):
     num_feat_static_cat, cardinality, num_past_feat_dynamic_real, embedding_dimension
     dropout_rate, distr_output, scaling, default_scale, num_parallel_samples
     nonnegative_pred_samples
-        As those of :class:`AutoregressiveNetwork`; dropout acts between the layers.
+        As those of :class:`AutoregressiveNetwork` and its base;
+        dropout acts between the layers.
     num_layers, hidden_size
         Of the LSTM.
     """
@@ -62,7 +63,7 @@ class DeepAR(AutoregressiveNetwork):
             num_past_feat_dynamic_real=num_past_feat_dynamic_real,
             num_feat_static_real=num_feat_static_real,
             num_feat_static_cat=num_feat_static_cat,
-            cardinality=cardinality or [],
+            cardinality=cardinality,
             embedding_dimension=embedding_dimension,
             dropout_rate=dropout_rate,
             distr_output=distr_output,

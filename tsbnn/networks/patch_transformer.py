@@ -6,26 +6,18 @@
 import torch
 from gluonts.core.component import validated
 from gluonts.torch.distributions import DistributionOutput, StudentTOutput
-from gluonts.torch.modules.feature import FeatureEmbedder
 from torch import Tensor, nn
 
 from tsbnn.networks import head as heads
 from tsbnn.networks.attention import AttentionLayers, linear, sinusoids
-from tsbnn.networks.autoregressive import PointLosses, Predicted
-from tsbnn.networks.checks import (
-    check_default_scale,
-    check_fields,
-    check_rate,
-    check_scaling,
-    check_whole,
-    check_wholes,
-)
+from tsbnn.networks.base import ForecastingNetwork, PointLosses, Predicted
+from tsbnn.networks.checks import check_whole
 from tsbnn.networks.patches import PatchFeatures
 
 STUDENT_T = StudentTOutput()
 
 
-class PatchTransformer(nn.Module):
+class PatchTransformer(ForecastingNetwork):
     r"""Patches of a whole window, the horizon's targets hidden, and attention among all of them.
 
     Each patch of ``patch_len`` times becomes one token (:mod:`tsbnn.networks.patches`). Pre-norm
@@ -44,20 +36,11 @@ class PatchTransformer(nn.Module):
 
     Parameters
     ----------
-    context_length
-        Points before the forecast start that are read; at least 1, whole patches or not.
-    prediction_length
-        Points to forecast.
-    num_feat_dynamic_real
-        Time features and known covariates, together.
-    num_past_feat_dynamic_real
-        Covariates known up to the forecast start only.
-    num_feat_static_real, num_feat_static_cat
-        Static features of a series.
-    cardinality
-        Number of values of each static category.
-    embedding_dimension
-        Of each static category; by default ``min(50, (cardinality + 1) // 2)``.
+    context_length, prediction_length, num_feat_dynamic_real, num_past_feat_dynamic_real
+    num_feat_static_real, num_feat_static_cat, cardinality, embedding_dimension, dropout_rate
+    distr_output, scaling, default_scale
+        As those of :class:`tsbnn.networks.base.ForecastingNetwork`; the context may be whole
+        patches or not, and dropout acts on the corrections of each layer.
     patch_len
         Points of a patch.
     d_model
@@ -68,15 +51,6 @@ class PatchTransformer(nn.Module):
         Number of layers.
     dim_feedforward
         Hidden units of the feed-forward network of a layer.
-    dropout_rate
-        In training, of the corrections of each layer.
-    distr_output
-        A GluonTS distribution head with a likelihood.
-    scaling
-        ``"mean"`` (or True), ``"std"`` or None (or False), see
-        :class:`tsbnn.networks.scaling.WindowScaler`.
-    default_scale
-        Scale of windows without an observed point, in target units; by default that of the batch.
     nonnegative_pred_samples
         Whether whoever samples is to give back samples below 0 as 0.
 
@@ -110,29 +84,22 @@ class PatchTransformer(nn.Module):
         default_scale: float | None = None,
         nonnegative_pred_samples: bool = False,
     ) -> None:
-        super().__init__()
-        self.context_length = check_whole(context_length, "context_length")
-        self.prediction_length = check_whole(prediction_length, "prediction_length")
+        super().__init__(
+            context_length=context_length,
+            prediction_length=prediction_length,
+            num_feat_dynamic_real=num_feat_dynamic_real,
+            num_past_feat_dynamic_real=num_past_feat_dynamic_real,
+            num_feat_static_real=num_feat_static_real,
+            num_feat_static_cat=num_feat_static_cat,
+            cardinality=cardinality,
+            embedding_dimension=embedding_dimension,
+            dropout_rate=dropout_rate,
+            distr_output=distr_output,
+            scaling=scaling,
+            default_scale=default_scale,
+            nonnegative_pred_samples=nonnegative_pred_samples,
+        )
         self.patch_len = check_whole(patch_len, "patch_len")
-        count = check_whole
-        self.num_feat_dynamic_real = count(num_feat_dynamic_real, "num_feat_dynamic_real", 0)
-        self.num_past_feat_dynamic_real = count(
-            num_past_feat_dynamic_real, "num_past_feat_dynamic_real", 0
-        )
-        self.num_feat_static_real = count(num_feat_static_real, "num_feat_static_real", 0)
-        self.num_feat_static_cat = count(num_feat_static_cat, "num_feat_static_cat", 0)
-        self.cardinality = check_wholes(cardinality or [], "cardinality", num_feat_static_cat)
-        if embedding_dimension is None:
-            embedding_dimension = [min(50, (values + 1) // 2) for values in self.cardinality]
-        self.embedding_dimension = check_wholes(
-            embedding_dimension, "embedding_dimension", num_feat_static_cat
-        )
-        self.dropout_rate = check_rate(dropout_rate, "dropout_rate")
-        self.scaling = check_scaling(scaling)
-        self.default_scale = check_default_scale(default_scale)
-        self.nonnegative_pred_samples = bool(nonnegative_pred_samples)
-        heads.check_head(distr_output, self.scaling)
-        self.distr_output = distr_output
         self.features = PatchFeatures(
             self.context_length,
             self.prediction_length,
@@ -146,11 +113,7 @@ class PatchTransformer(nn.Module):
         self.layers = AttentionLayers(
             d_model, nhead, num_layers, dim_feedforward, self.dropout_rate
         )
-        self.embedder = (
-            FeatureEmbedder(self.cardinality, self.embedding_dimension)
-            if self.cardinality
-            else None
-        )
+        self.embedder = self._build_embedder()
         self.patch_proj = nn.Linear(
             self.features.num_features + sum(self.embedding_dimension), d_model
         )
@@ -159,16 +122,6 @@ class PatchTransformer(nn.Module):
         self.param_proj = distr_output.get_args_proj(d_model)
         places = sinusoids(self.features.past_patches + self.features.future_patches, d_model)
         self.register_buffer("positions", places, persistent=False)
-
-    @property
-    def past_length(self) -> int:
-        """Points before the forecast start that a window needs."""
-        return self.context_length
-
-    @property
-    def _past_length(self) -> int:
-        """What GluonTS's splitters ask for."""
-        return self.past_length
 
     def encode(self, tokens: Tensor, static_cat: Tensor | None) -> Tensor:
         """Read the patches of windows; all that depends on weights, but for the head.
@@ -227,8 +180,8 @@ class PatchTransformer(nn.Module):
         ValueError
             If a field that the network was built for is missing or of another size.
         """
-        check_fields({"feat_static_cat": (self.num_feat_static_cat, feat_static_cat)})
         inputs = {
+            "feat_static_cat": feat_static_cat,
             "feat_static_real": feat_static_real,
             "past_time_feat": past_time_feat,
             "past_target": past_target,
@@ -237,7 +190,7 @@ class PatchTransformer(nn.Module):
             "past_feat_dynamic_real": past_feat_dynamic_real,
         }
         patches, loc, scale = self.features(inputs)
-        hidden = self.encode(patches, feat_static_cat)
+        hidden = self.encode(patches, self.categories(inputs))
         return Predicted(tuple(self.param_proj(hidden)), loc, scale)
 
     def point_losses(

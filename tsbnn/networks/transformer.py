@@ -32,7 +32,8 @@ class Transformer(AutoregressiveNetwork):
     num_feat_static_cat, cardinality, num_past_feat_dynamic_real, embedding_dimension
     dropout_rate, distr_output, scaling, default_scale, num_parallel_samples
     nonnegative_pred_samples
-        As those of :class:`AutoregressiveNetwork`; dropout acts on the corrections of each layer.
+        As those of :class:`AutoregressiveNetwork` and its base;
+        dropout acts on the corrections of each layer.
     d_model
         Width of the layers, a multiple of ``nhead``.
     nhead
@@ -87,7 +88,7 @@ class Transformer(AutoregressiveNetwork):
             num_past_feat_dynamic_real=num_past_feat_dynamic_real,
             num_feat_static_real=num_feat_static_real,
             num_feat_static_cat=num_feat_static_cat,
-            cardinality=cardinality or [],
+            cardinality=cardinality,
             embedding_dimension=embedding_dimension,
             dropout_rate=dropout_rate,
             distr_output=distr_output,
