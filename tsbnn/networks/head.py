@@ -60,8 +60,9 @@ def check_head(head: Any, scaling: str | None) -> None:
     ------
     ValueError
         For heads whose loss is no log-likelihood (quantiles, implicit quantiles), whose
-        distribution has no density, of vectors, and for ``scaling="std"`` heads that live on a
-        part of the real line only: shifted by the mean, most of the data would lie outside.
+        distribution has no density, of vectors; for ``scaling="std"`` heads that live on a part of
+        the real line only: shifted by the mean, most of the data would lie outside; and for
+        ``scaling="mean"`` heads with an upper bound, beyond which scaled values lie.
     """
     name = type(head).__name__
     if not isinstance(head, DistributionOutput) or type(head).loss is not DistributionOutput.loss:
@@ -90,11 +91,14 @@ def check_head(head: Any, scaling: str | None) -> None:
             "with a density, e.g. StudentTOutput()"
         ) from None
     is_shifted = type(head).distribution is DistributionOutput.distribution
-    if scaling == "std" and is_shifted and base.support is not constraints.real:
+    is_bounded = hasattr(base.support, "upper_bound")
+    leaves = {"std": base.support is not constraints.real, "mean": is_bounded, None: False}
+    if is_shifted and leaves[scaling]:
+        right = "None" if is_bounded else '"mean" or None'
         raise ValueError(
-            f'scaling="std" with distr_output={name}: the head lives on {base.support}, and '
-            'standardised values do not. Pass scaling="mean" or None, or a head on the real '
-            "line, e.g. StudentTOutput()"
+            f'scaling="{scaling}" with distr_output={name}: the head lives on {base.support}, and '
+            f"scaled values do not. Pass scaling={right}, or a head on the real line, e.g. "
+            "StudentTOutput()"
         )
 
 
@@ -141,7 +145,18 @@ def point_losses(
     if type(head) not in _REAL_LINE or head.beta > 0:
         inside = head.value_in_support * scale if type(head) not in _REAL_LINE else loc
         values = torch.where(is_observed, target, inside)
-        nll = -distribution(head, args, loc, scale).log_prob(values)
+        described = distribution(head, args, loc, scale)
+        try:
+            nll = -described.log_prob(values)
+        except ValueError as error:
+            # torch's message is a list of all values.
+            base = getattr(described, "base_dist", described)
+            divided = "" if base is described else ", divided by the scale of their window,"
+            raise ValueError(
+                f"targets between {values.min():g} and {values.max():g}{divided} lie outside the "
+                f"support of distr_output={type(head).__name__}, {base.support}: pass another "
+                "head, e.g. StudentTOutput()"
+            ) from error
         # Some heads of GluonTS never set their beta to a number.
         if isinstance(head.beta, float | int) and head.beta > 0:
             variance = distribution(head, args, loc, scale).variance

@@ -27,7 +27,7 @@ BAD = [
     ({"weight_decay": -1.0}, "weight_decay=-1.0"),
     ({"dropout_rate": 1.0}, "dropout_rate=1.0"),
     ({"scaling": "max"}, "scaling='max': expected"),
-    ({"scaling": "std", "distr_output": GammaOutput()}, "standardised values do not"),
+    ({"scaling": "std", "distr_output": GammaOutput()}, "scaled values do not"),
     ({"default_scale": 0.0}, "default_scale=0.0"),
     ({"num_feat_static_cat": 2}, "cardinality=\\[\\]: expected 2 whole numbers"),
     ({"num_feat_static_cat": 1}, "expected 1 whole number, one"),
