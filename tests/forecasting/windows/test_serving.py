@@ -6,6 +6,7 @@ import copy
 import itertools
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -566,3 +567,19 @@ def test_batches_on_the_device_equal_those_of_the_cpu(
     for batch, other in zip(own, on_device, strict=True):
         assert {value.device for value in other.values()} == {device}
         assert same(batch, {key: value.cpu() for key, value in other.items()})
+
+
+@pytest.mark.skipif(not free_memory._MEMINFO.exists(), reason="containers of Linux")
+def test_memory_left_to_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that it has read do not count: their memory is free when it is wanted."""
+    without = free_memory.free_host_memory()
+    monkeypatch.setattr(free_memory, "_CGROUP", tmp_path)
+    (tmp_path / "memory.current").write_text("9000\n")
+    (tmp_path / "memory.stat").write_text("anon 5000\nfile 4000\ninactive_file 3000\n")
+    (tmp_path / "memory.max").write_text("10000\n")
+    assert free_memory.free_host_memory() == 4000
+    (tmp_path / "memory.max").write_text("8000\n")
+    (tmp_path / "memory.stat").write_text("")
+    assert free_memory.free_host_memory() == 0
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory.free_host_memory() == pytest.approx(without, rel=0.2)

@@ -51,7 +51,9 @@ def fits_device(nbytes: int, device: torch.device) -> bool:
 def _left_to_container(otherwise: int) -> int:
     try:
         limit = (_CGROUP / "memory.max").read_text("ascii").strip()
-        used = (_CGROUP / "memory.current").read_text("ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text("ascii"))
+        counts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
     except OSError:
         return otherwise
-    return otherwise if limit == "max" else int(limit) - int(used)
+    # Files that were read stay in memory as long as nobody else wants it.
+    return otherwise if limit == "max" else int(limit) - used + int(counts.get("inactive_file", 0))
