@@ -124,6 +124,7 @@ def test_minibatch_scores_average_to_the_score_of_all_observed_points(name, tiny
     network, batches = windows(name, tiny, gappy, batch_size=3)
     observations = count_observed(gappy)
     module = BayesianLightningModule(network, MAP(), observations, None, generator(0))
+    module.configure_optimizers()
     parameters = [p for p in network.parameters() if p.requires_grad]
 
     def gradient(loss):
@@ -204,6 +205,7 @@ def test_heads_without_a_likelihood_are_refused(tiny) -> None:
 def test_the_module_counts_each_batch_once(tiny, gappy) -> None:
     network, batches = windows("simple_feedforward", tiny, gappy)
     module = BayesianLightningModule(network, MAP(prior=FanInPrior()), 26, None, generator(0))
+    module.configure_optimizers()
     for batch in batches[:3]:
         module.on_train_batch_start(batch, 0)
         for _ in range(2):
