@@ -117,8 +117,11 @@ def test_fields_that_are_missing_or_end_too_early(build) -> None:
         with pytest.raises(ValueError, match=f"series 'Ω' has no field '{field}'"):
             estimator.train(ListDataset([lacking], freq="h"))
     predictor = estimator.train(ListDataset([GOOD], freq="h"))
-    with pytest.raises(ValueError, match=r"\(2, 20\); expected \(2, 24\).*and the horizon"):
-        next(predictor.predict(ListDataset([GOOD], freq="h")))
+    for length in (20, 30):
+        entry = GOOD | {"feat_dynamic_real": np.ones((2, length))}
+        message = rf"\(2, {length}\); expected \(2, 24\).*and the horizon.*prediction_length=4"
+        with pytest.raises(ValueError, match=message):
+            next(predictor.predict(ListDataset([entry], freq="h")))
 
 
 def test_targets_of_several_dimensions_and_infinite_ones(build) -> None:

@@ -58,11 +58,14 @@ class CheckFields(MapTransformation):
         if np.isinf(target).any():
             raise _wrong(data, "target", "an infinite value", "NaN for a missing value")
         self._check_start(data)
-        beyond = 0 if is_train else self.prediction_length
-        known = "the target's length" if is_train else "the target's length and the horizon"
-        self._check_rows(
-            data, "feat_dynamic_real", self.num_feat_dynamic_real, len(target) + beyond, known
-        )
+        length, why = len(target), "the target's length, as in FrameDataset.training"
+        if not is_train:
+            length += self.prediction_length
+            why = (
+                "the target's length and the horizon, to which "
+                f"from_frame(..., prediction_length={self.prediction_length}) cuts them"
+            )
+        self._check_rows(data, "feat_dynamic_real", self.num_feat_dynamic_real, length, why)
         self._check_rows(
             data,
             "past_feat_dynamic_real",
