@@ -1,7 +1,7 @@
 """Weight draws of a network all at once, beside one after the other, over draws, paths and sizes.
 
 `python -m benchmarks.speed.draws` prints the table that the choice of
-:func:`tsbnn.forecasting.draws.choose` rests on. Both sides give the same paths.
+:func:`tsbnn.forecasting.prediction.draws.choose` rests on. Both sides give the same paths.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks.speed.timing import alternate, row
 from tsbnn import DeepAREstimator, TransformerEstimator
-from tsbnn.forecasting.drawn_paths import DrawnPaths
+from tsbnn.forecasting.prediction.drawn_paths import DrawnPaths
 
 HORIZON, REPEATS = 30, 2
 # Draws and paths of each.

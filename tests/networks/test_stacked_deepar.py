@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.forecasting.draw_cases import deepar, fields, random_weights
-from tsbnn.forecasting.draws import under_all_names
+from tsbnn.forecasting.prediction.draws import under_all_names
 from tsbnn.inference import weights_at
 from tsbnn.inference.stacked import stacked_parameters
 from tsbnn.networks import DeepAR, sample_paths, stacked_deepar

@@ -13,8 +13,8 @@ from tsbnn.forecasting.estimators import (
 )
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.likelihood import WindowLosses, window_losses
-from tsbnn.forecasting.paths import Paths, draw_paths
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
+from tsbnn.forecasting.prediction.paths import Paths, draw_paths
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.storage import ModelFormatError, load, save
 

@@ -10,8 +10,8 @@ from gluonts.torch.model.deepar.module import DeepARModel
 from gluonts.torch.model.wavenet.module import WaveNet
 from torch import Tensor, nn
 
-from tsbnn.forecasting.draws import ways_agree
 from tsbnn.forecasting.likelihood import Batch, window_losses
+from tsbnn.forecasting.prediction.draws import ways_agree
 from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.inference import evaluate_at, weights_at
 from tsbnn.networks import LSTM, AutoregressiveNetwork

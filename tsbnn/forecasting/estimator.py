@@ -12,9 +12,9 @@ from gluonts.dataset.common import Dataset
 from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
-from tsbnn.forecasting.chunks import check_memory_limit
-from tsbnn.forecasting.draws import check_evaluation
 from tsbnn.forecasting.inputs import check_count, check_seed
+from tsbnn.forecasting.prediction.chunks import check_memory_limit
+from tsbnn.forecasting.prediction.draws import check_evaluation
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.settings import check_budget, check_estimator
 from tsbnn.forecasting.training import train

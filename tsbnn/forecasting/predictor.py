@@ -16,14 +16,14 @@ from gluonts.torch.batchify import batchify
 from gluonts.torch.model.predictor import OutputTransform, PyTorchPredictor
 from gluonts.transform import SelectFields, Transformation
 
-from tsbnn.forecasting.chunks import check_memory_limit
-from tsbnn.forecasting.draws import check_evaluation
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset, check_seed
 from tsbnn.forecasting.likelihood import known_padding
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
-from tsbnn.forecasting.prediction import Prediction
+from tsbnn.forecasting.prediction.chunks import check_memory_limit
+from tsbnn.forecasting.prediction.draws import check_evaluation
+from tsbnn.forecasting.prediction.prediction import Prediction
 from tsbnn.forecasting.random_state import RandomStream, derived_seed
 from tsbnn.inference import Posterior
 
@@ -57,9 +57,9 @@ class BayesianPredictor(PyTorchPredictor):
         transformer, and those with a function of their own for
         :func:`tsbnn.forecasting.draw_paths`) take the loop.
     memory_limit
-        Bytes that predicting may take besides the forecasts themselves, see
-        :class:`tsbnn.forecasting.prediction.Prediction`; by default 1 GiB, on CUDA a quarter of
-        the device. Another limit can change the random numbers, not their law.
+        Bytes that predicting may take besides the forecasts themselves (see
+        :mod:`tsbnn.forecasting.prediction.prediction`); by default 1 GiB, on CUDA a quarter of the
+        device. Another limit can change the random numbers, not their law.
 
     Raises
     ------

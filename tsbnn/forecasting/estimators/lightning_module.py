@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tsbnn.forecasting.likelihood import Batch, known_padding, window_losses
-from tsbnn.forecasting.paths import draw_paths
+from tsbnn.forecasting.prediction.paths import draw_paths
 
 
 class LikelihoodLightningModule(pl.LightningModule):

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from tsbnn.forecasting.chunks import (
+from tsbnn.forecasting.prediction.chunks import (
     CPU_BYTES,
     MARGIN,
     Cost,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.func import vmap
 
-from tsbnn.forecasting.live_memory import LiveMemory, peak_bytes
+from tsbnn.forecasting.prediction.live_memory import LiveMemory, peak_bytes
 
 
 def test_the_peak_is_of_what_lives_at_once() -> None:

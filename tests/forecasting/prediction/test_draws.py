@@ -23,15 +23,15 @@ from tests.forecasting.draw_cases import (
     transformer,
 )
 from tsbnn.forecasting import BayesianEstimator, Paths, draw_paths, load, save
-from tsbnn.forecasting import draws as draws_module
-from tsbnn.forecasting.draw_evaluators import VmapEvaluator, replica
-from tsbnn.forecasting.drawn_paths import (
+from tsbnn.forecasting.prediction import draws as draws_module
+from tsbnn.forecasting.prediction.draw_evaluators import VmapEvaluator, replica
+from tsbnn.forecasting.prediction.drawn_paths import (
     AutoregressivePaths,
     DirectPaths,
     DrawnPaths,
     SeparatePaths,
 )
-from tsbnn.forecasting.draws import choose, is_batchable
+from tsbnn.forecasting.prediction.draws import choose, is_batchable
 from tsbnn.inference import weights_at
 from tsbnn.inference.stacked import stacked_parameters
 from tsbnn.networks import sample_paths

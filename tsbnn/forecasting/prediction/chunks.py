@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from tsbnn.forecasting.inputs import check_count
-from tsbnn.forecasting.live_memory import peak_bytes
+from tsbnn.forecasting.prediction.live_memory import peak_bytes
 
 # What a kernel takes for itself within one call is not seen in trials.
 MARGIN = 1.25

@@ -10,17 +10,17 @@ import torch
 from gluonts.torch.model.deepar.module import DeepARModel
 from torch import Tensor, nn
 
-from tsbnn.forecasting.chunks import Cost, measure
-from tsbnn.forecasting.draw_evaluators import build_evaluator
-from tsbnn.forecasting.draws import (
+from tsbnn.forecasting.likelihood import Batch
+from tsbnn.forecasting.prediction.chunks import Cost, measure
+from tsbnn.forecasting.prediction.draw_evaluators import build_evaluator
+from tsbnn.forecasting.prediction.draws import (
     choose,
     forward_at,
     is_batchable,
     under_all_names,
 )
-from tsbnn.forecasting.likelihood import Batch
-from tsbnn.forecasting.live_memory import peak_bytes
-from tsbnn.forecasting.paths import Paths, draw_paths, moments, samples_themselves
+from tsbnn.forecasting.prediction.live_memory import peak_bytes
+from tsbnn.forecasting.prediction.paths import Paths, draw_paths, moments, samples_themselves
 from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.inference import weights_at
 from tsbnn.inference.stacked import stacked_parameters

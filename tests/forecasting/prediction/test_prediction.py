@@ -9,9 +9,9 @@ from gluonts.torch.distributions import NormalOutput
 
 from tests.forecasting.draw_cases import deepar, fields, transformer
 from tsbnn.forecasting import BayesianEstimator
-from tsbnn.forecasting import weight_draws as weight_draws_module
-from tsbnn.forecasting.live_memory import LiveMemory
-from tsbnn.forecasting.prediction import Prediction
+from tsbnn.forecasting.prediction import weight_draws as weight_draws_module
+from tsbnn.forecasting.prediction.live_memory import LiveMemory
+from tsbnn.forecasting.prediction.prediction import Prediction
 from tsbnn.inference import count_weights
 from tsbnn.inference.posteriors import MeanFieldGaussian
 

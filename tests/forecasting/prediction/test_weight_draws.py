@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tsbnn.forecasting import weight_draws as module
+from tsbnn.forecasting.prediction import weight_draws as module
+from tsbnn.forecasting.prediction.weight_draws import WeightDraws
 from tsbnn.forecasting.random_state import generator
-from tsbnn.forecasting.weight_draws import WeightDraws
 from tsbnn.inference.posteriors import MeanFieldGaussian, SampleSet
 
 WIDTH = 40

@@ -29,7 +29,7 @@ def build_evaluator(
         Any of ours.
     parameters
         Stacked parameters by name, ``draws x shape``, tied ones under all their names (see
-        :func:`tsbnn.forecasting.draws.under_all_names`); others are the network's own.
+        :func:`tsbnn.forecasting.prediction.draws.under_all_names`); others are the network's own.
     way
         ``"loop"`` or ``"batched"``.
     """

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tsbnn.forecasting.chunks import chunks, default_memory_limit
-from tsbnn.forecasting.drawn_paths import DrawnPaths
 from tsbnn.forecasting.likelihood import Batch
-from tsbnn.forecasting.weight_draws import WeightDraws
+from tsbnn.forecasting.prediction.chunks import chunks, default_memory_limit
+from tsbnn.forecasting.prediction.drawn_paths import DrawnPaths
+from tsbnn.forecasting.prediction.weight_draws import WeightDraws
 from tsbnn.inference import Posterior
 
 Array = NDArray[np.floating]
@@ -42,12 +42,13 @@ class Prediction:
     """All that one ``predict`` call keeps between its batches: the weight draws, and their paths.
 
     Memory: half of the limit is for what is computed at a time. Draws, paths and series are cut
-    accordingly (:mod:`tsbnn.forecasting.chunks`), which takes random numbers in another order:
-    another limit can give other paths of the same law. (Where series are cut, one without any
-    observed point and without ``default_scale`` is scaled like those of its part instead of those
-    of its batch.) A quarter is for keeping weight draws; those of large networks are drawn anew
-    for every batch, the same each time (:class:`tsbnn.forecasting.weight_draws.WeightDraws`). What
-    one path of one series of one draw needs, and the forecasts of a batch, are taken in any case.
+    accordingly (:mod:`tsbnn.forecasting.prediction.chunks`), which takes random numbers in another
+    order: another limit can give other paths of the same law. (Where series are cut, one without
+    any observed point and without ``default_scale`` is scaled like those of its part instead of
+    those of its batch.) A quarter is for keeping weight draws; those of large networks are drawn
+    anew for every batch, the same each time (:mod:`tsbnn.forecasting.prediction.weight_draws`).
+    What one path of one series of one draw needs, and the forecasts of a batch, are taken in any
+    case.
 
     Parameters
     ----------
