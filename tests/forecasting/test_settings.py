@@ -161,6 +161,10 @@ def test_observed_points_are_counted_once(series, multivariate) -> None:
     )
     with pytest.raises(ValueError, match="'north' has an infinite target at position 1"):
         count_observed(infinite)
+    with pytest.raises(ValueError, match="'north' has no field 'target'"):
+        count_observed([{"item_id": "north"}])
+    with pytest.raises(ValueError, match="'north': target has no numbers"):
+        count_observed([{"item_id": "north", "target": ["one", "two"]}])
     with pytest.raises(ValueError, match="no observed target"):
         count_observed(ListDataset([{"start": "2021-01-01", "target": [np.nan] * 3}], freq="h"))
 

@@ -54,6 +54,45 @@ def check_dataset(dataset: object, name: str, *, again: bool = True) -> None:
         )
 
 
+def field(entry: Mapping[str, Any], name: str) -> Any:
+    """Return a field of a series.
+
+    Raises
+    ------
+    ValueError
+        Naming the series, if there is no such field.
+    """
+    if entry.get(name) is None:
+        raise ValueError(
+            f"series {_name(entry)} has no field {name!r}, which the estimator expects"
+        )
+    return entry[name]
+
+
+def numbers(entry: Mapping[str, Any], name: str) -> Any:
+    """Return a field of a series as an array of float64.
+
+    Raises
+    ------
+    ValueError
+        Naming the series, if there is no such field or it holds something else.
+    """
+    values = field(entry, name)
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise wrong_field(entry, name, f"no numbers ({error})", "numbers") from error
+
+
+def wrong_field(entry: Mapping[str, Any], name: str, found: str, right: str) -> ValueError:
+    """Build the error that names a series and its field, what was found and what is right."""
+    return ValueError(f"series {_name(entry)}: {name} has {found}; expected {right}")
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return repr(entry["item_id"]) if entry.get("item_id") is not None else "without item_id"
+
+
 def check_count(value: Any, name: str) -> int:
     """Return a count as an int.
 

@@ -14,6 +14,7 @@ import numpy as np
 from gluonts.torch.model.estimator import PyTorchLightningEstimator
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from tsbnn.forecasting.inputs import numbers
 from tsbnn.forecasting.likelihood import check_head
 from tsbnn.inference import InferenceMethod
 
@@ -254,11 +255,12 @@ def count_observed(dataset: Iterable[Any]) -> int:
     Raises
     ------
     ValueError
-        For an infinite target, naming its series, and if nothing is observed.
+        For a target that is missing, infinite or no numbers, naming its series, and if nothing is
+        observed.
     """
     count = 0
     for position, entry in enumerate(dataset):
-        target = np.asarray(entry["target"], dtype=np.float64)
+        target = numbers(entry, "target")
         if np.isinf(target).any():
             raise ValueError(
                 f"series {entry.get('item_id', position)!r} has an infinite target at position "

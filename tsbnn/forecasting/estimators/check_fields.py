@@ -15,6 +15,8 @@ from gluonts.time_feature import norm_freq_str
 from gluonts.transform import MapTransformation
 from pandas.tseries.frequencies import to_offset
 
+from tsbnn.forecasting.inputs import field, numbers, wrong_field
+
 
 class CheckFields(MapTransformation):
     """Raise a ValueError that names series, field, what was found and what would be right.
@@ -54,9 +56,11 @@ class CheckFields(MapTransformation):
         """Return the entry as it is."""
         target = numbers(data, "target")
         if target.ndim != 1:
-            raise _wrong(data, "target", f"{target.ndim} dimensions", "one: a univariate series")
+            raise wrong_field(
+                data, "target", f"{target.ndim} dimensions", "one: a univariate series"
+            )
         if np.isinf(target).any():
-            raise _wrong(data, "target", "an infinite value", "NaN for a missing value")
+            raise wrong_field(data, "target", "an infinite value", "NaN for a missing value")
         self._check_start(data)
         length, why = len(target), "the target's length, as in FrameDataset.training"
         if not is_train:
@@ -76,7 +80,7 @@ class CheckFields(MapTransformation):
         if self.num_feat_static_real:
             values = numbers(data, "feat_static_real")
             if values.shape != (self.num_feat_static_real,):
-                raise _wrong(
+                raise wrong_field(
                     data,
                     "feat_static_real",
                     f"shape {values.shape}",
@@ -88,20 +92,20 @@ class CheckFields(MapTransformation):
         return data
 
     def _check_start(self, data: DataEntry) -> None:
-        start = _field(data, "start")
+        start = field(data, "start")
         if not isinstance(start, pd.Period):
             right = "a pandas Period, as ListDataset and from_frame make it"
-            raise _wrong(data, "start", f"{start!r}, a {type(start).__name__}", right)
+            raise wrong_field(data, "start", f"{start!r}, a {type(start).__name__}", right)
         if self.freq is not None and _step(start.freqstr) != _step(self.freq):
             right = f"{self.freq!r}, the estimator's freq"
-            raise _wrong(data, "start", f"frequency {start.freqstr!r}", right)
+            raise wrong_field(data, "start", f"frequency {start.freqstr!r}", right)
 
     def _check_rows(self, data: DataEntry, name: str, rows: int, length: int, why: str) -> None:
         if not rows:
             return
         values = numbers(data, name)
         if values.shape != (rows, length):
-            raise _wrong(
+            raise wrong_field(
                 data, name, f"shape {values.shape}", f"({rows}, {length}): features, {why}"
             )
         _check_finite(data, name, values)
@@ -110,30 +114,15 @@ class CheckFields(MapTransformation):
         values = numbers(data, "feat_static_cat")
         if values.shape != (len(self.cardinality),):
             shape = f"({len(self.cardinality)},)"
-            raise _wrong(data, "feat_static_cat", f"shape {values.shape}", shape)
+            raise wrong_field(data, "feat_static_cat", f"shape {values.shape}", shape)
         for position, (value, size) in enumerate(zip(values, self.cardinality, strict=True)):
             if not (0 <= value < size and value == int(value)):
-                raise _wrong(
+                raise wrong_field(
                     data,
                     "feat_static_cat",
                     f"{value:g} at position {position}",
                     f"a whole number in 0..{size - 1}, by cardinality={self.cardinality}",
                 )
-
-
-def numbers(data: DataEntry, name: str) -> Any:
-    """Return a field of a series as an array of float64.
-
-    Raises
-    ------
-    ValueError
-        Naming the series, if there is no such field or it holds something else.
-    """
-    values = _field(data, name)
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise _wrong(data, name, f"no numbers ({error})", "numbers") from error
 
 
 @functools.cache
@@ -149,20 +138,8 @@ def _step(freq: str) -> Any:
     return offset.n, norm_freq_str(offset.name)
 
 
-def _field(data: DataEntry, name: str) -> Any:
-    if data.get(name) is None:
-        raise ValueError(f"series {_name(data)} has no field {name!r}, which the estimator expects")
-    return data[name]
-
-
 def _check_finite(data: DataEntry, name: str, values: Any) -> None:
     if not np.isfinite(values).all():
-        raise _wrong(data, name, "a missing or infinite value", "finite ones: fill it beforehand")
-
-
-def _wrong(data: DataEntry, name: str, found: str, right: str) -> ValueError:
-    return ValueError(f"series {_name(data)}: {name} has {found}; expected {right}")
-
-
-def _name(data: DataEntry) -> str:
-    return repr(data["item_id"]) if data.get("item_id") is not None else "without item_id"
+        raise wrong_field(
+            data, name, "a missing or infinite value", "finite ones: fill it beforehand"
+        )

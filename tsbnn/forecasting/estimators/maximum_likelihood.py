@@ -22,10 +22,9 @@ from gluonts.model import Predictor
 from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
 from gluonts.torch.model.predictor import PyTorchPredictor
 
-from tsbnn.forecasting.estimators.check_fields import numbers
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
-from tsbnn.forecasting.inputs import check_dataset
+from tsbnn.forecasting.inputs import check_dataset, numbers
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.random_state import generator
 from tsbnn.forecasting.settings import where_to_write
