@@ -97,6 +97,7 @@ class _InnerSteps:
             offset.new_empty(2 * self.last, len(offset)),
             offset.new_empty(0, rank),
         )
+        self.scratch = offset.new_empty(2 * inner_steps, len(offset[self.parts[0]]))
         # Products of the factor, its stretched change and its stretch with the factor and k xi.
         self.products = offset.new_zeros(3, rank, rank + 1)
         self.frozen_scores, self.scored = offset.new_zeros(2, rank)
@@ -107,7 +108,7 @@ class _InnerSteps:
             torch.mv(relative.square().T, ones, out=self.squares[part])
             offset[part] *= inverse
             scores[part] *= self.scale[part]
-            self.products[0] += relative @ torch.cat([relative, offset[None, part]]).T
+            self._add_products(0, relative, relative, offset[part])
             self.frozen_scores.addmv_(relative, scores[part])
 
     def take(self, inner_step: int) -> None:
@@ -134,20 +135,30 @@ class _InnerSteps:
             self._move(part, target, rows, weights, kept)
         self.rows = rows
 
+    def _add_products(self, place: int, matrix: Tensor, relative: Tensor, offset: Tensor) -> None:
+        """Add a block's products with the factor and the offset."""
+        products, rank = self.products[place], len(relative)
+        products[:, :rank].addmm_(matrix, relative.T)
+        products[:, rank].addmv_(matrix, offset)
+
     def _move(
         self, part: slice, target: Tensor, rows: Tensor, weights: Tensor, kept: Tensor
     ) -> None:
         """Move a block of both coordinates, given all products with the whole factor."""
         relative, root, squares = self.relative[:, part], self.root[part], self.squares[part]
-        before, (along_w, along_v) = self.columns[: len(self.rows), part], rows[-2:]
+        count, (along_w, along_v) = len(self.rows), rows[-2:]
+        # The columns so far, v and w of this step: a block's own, where the next step needs none.
+        columns = self.scratch[: count + 2, : len(self.offset[part])]
+        before, v, w = columns[:count], columns[count], columns[count + 1]
+        before.copy_(self.columns[:count, part])
         frozen = torch.addmm(relative, self.rows.T, before, alpha=-1.0)
         offset = self.offset[part] * root
-        w = torch.addmv(offset, relative.T, along_w, alpha=-1.0)
-        v = torch.addcmul(self.scores[part], root, w).neg_()
+        torch.addmv(offset, relative.T, along_w, alpha=-1.0, out=w)
+        torch.addcmul(self.scores[part], root, w, out=v).neg_()
         if len(before) > 0:
             v.addmv_(frozen.T, target).mul_(root).addmv_(relative.T, along_v, alpha=-1.0)
         gradient = torch.addmv(v, relative.T, along_v).mul_(w).addcmul_(v, offset).neg_()
-        columns, rows = torch.cat([before, v[None], w[None]]), weights * rows
+        rows = weights * rows
         norms = ((rows @ rows.T @ columns).mul_(columns).T @ torch.ones_like(rows[:, 0])).clamp_(
             0.0
         )
@@ -169,7 +180,6 @@ class _InnerSteps:
         self.columns[: len(columns), part] = columns
         torch.mul(self.offset[part], root, out=offset)
         change, stretch = frozen.mul_(root).sub_(relative), relative * (root.square() - 1.0)
-        sides = torch.cat([relative, offset[None]]).T
-        products = torch.cat([relative, change, stretch]) @ sides
-        self.products += products.view_as(self.products)
+        for place, matrix in enumerate((relative, change, stretch)):
+            self._add_products(place, matrix, relative, offset)
         self.scored.addmv_(relative, self.scores[part] * root)
