@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -87,6 +88,22 @@ def test_few_inner_steps_are_near_and_more_are_nearer() -> None:
         errors[inner_steps] = float((found - closed).abs().max())
     assert errors[8] < errors[2] < errors[1]
     assert errors[2] < 0.02
+
+
+@pytest.mark.parametrize("ratio", [-1e4, 1e4])
+def test_an_outlier_changes_no_precision_by_more_than_a_factor_of_two(ratio: float) -> None:
+    posterior = frozen()
+    closed = torch.full((SIZE,), ratio - 1.0, dtype=torch.float64)
+    precision_factors_(closed, [closed], torch.tensor([20.0], dtype=torch.float64))
+    expected = torch.full_like(closed, 2.0 if ratio > 0 else 0.5)
+    torch.testing.assert_close(closed, expected)
+    draws, scores = pair(posterior, ratio * posterior.precision, torch.zeros(()))
+    strengths = {"log_precision": torch.tensor(20.0, dtype=torch.float64)}
+    member, _ = proximal_step(posterior, draws, scores, strengths, inner_steps=2)
+    change = (member.precision / posterior.precision).log().abs()
+    # Each inner step is bounded alone; the second one sees the penalty and goes no further.
+    assert change.max() < 2 * math.log(2.0) + 1e-9
+    assert change.min() > 0.5
 
 
 @pytest.mark.parametrize("inner_steps", [2, 3])

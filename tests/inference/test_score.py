@@ -43,7 +43,9 @@ def test_the_closed_form_minimises_the_proximal_objective(ratio: float, strength
     optimizer._update_precision(
         torch.full((3,), ratio, dtype=torch.float64), torch.full((3,), 0.5, dtype=torch.float64)
     )
-    expected = torch.full((3,), 2.0 * np.exp(best.x), dtype=torch.float64)
+    # The objective is convex in rho: within a factor of two the best is the nearest.
+    rho = np.clip(np.exp(best.x), 0.5, 2.0)
+    expected = torch.full((3,), 2.0 * rho, dtype=torch.float64)
     torch.testing.assert_close(optimizer.posterior.precision, expected, rtol=1e-5, atol=0)
 
 

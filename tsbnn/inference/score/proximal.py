@@ -8,12 +8,18 @@ target there, the next member of the family minimises
 
 Neither draws nor W depend on q, so the noise of the scores adds a constant to J.
 
+No step changes a precision by more than a factor of two. With c at ten times the variance of r (see
+:class:`ProximalScoreVI`) noise that is near normal never comes there. A network's curvature has
+heavier tails: without the bound a single minibatch can throw a standard deviation far beyond the
+prior's, where the network bends so much that it does not come back.
+
 Source: M. Kim, "Large-scale Score-based Variational Posterior Inference for Bayesian Deep Neural
 Networks", arXiv 2602.05873.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -24,10 +30,12 @@ from tsbnn.inference.blocks import blocks
 from tsbnn.inference.posteriors import VariationalFamily
 
 Family = TypeVar("Family", bound=VariationalFamily)
+# The logarithm of the largest factor by which a step changes a precision.
+LARGEST_STEP = math.log(2.0)
 
 
 def precision_factors_(excess: Tensor, parts: list[Tensor], strengths: Tensor) -> None:
-    r"""Turn :math:`r - 1` into the factor of each precision, in place.
+    r"""Turn :math:`r - 1` into the factor of each precision, at most 2 and at least 1/2, in place.
 
     .. math:: \rho = \tfrac12 \left[ (r - c) + \sqrt{(r - c)^2 + 4c} \right]
               = \sqrt c \, \exp \operatorname{asinh} \frac{r - c}{2 \sqrt c} \; > 0
@@ -59,17 +67,19 @@ def precision_factors_(excess: Tensor, parts: list[Tensor], strengths: Tensor) -
         # The same would take two vectors more.
         excess.asinh_().exp_()
     torch._foreach_mul_(parts, list(root.unbind()))
+    excess.clamp_(math.exp(-LARGEST_STEP), math.exp(LARGEST_STEP))
 
 
 def shortening(lengths: Tensor) -> Tensor:
-    r"""Return :math:`\operatorname{asinh}(l) / l`, by which steps of length l are shortened.
+    r"""Return :math:`\min(\operatorname{asinh} l, \log 2) / l`, by which steps of length l shorten.
 
-    A step where it is small, and only its logarithm where it is large, as in the closed form; each
-    weight's coordinates (a number, or a row) keep their direction.
+    A step where it is small, and at most the largest one, as in the closed form; each weight's
+    coordinates (a number, or a row) keep their direction.
     """
     # torch's asinh is ten times slower than these; below the bound the ratio is 1 up to 1e-4.
     lengths = lengths.clamp(min=1e-3)
-    return lengths.square().add_(1.0).sqrt_().add_(lengths).log_().div_(lengths)
+    steps = lengths.square().add_(1.0).sqrt_().add_(lengths).log_()
+    return steps.clamp_(max=LARGEST_STEP).div_(lengths)
 
 
 def proximal_step(
