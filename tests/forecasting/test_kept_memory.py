@@ -23,11 +23,9 @@ def faults():
         del blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-faults()
-before = faults()
 keep_freed_memory()
 faults()
-print(before, faults())
+print(faults())
 """
 
 
@@ -37,7 +35,6 @@ def test_freed_memory_is_used_again() -> None:
     result = subprocess.run(
         [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True, env=environment
     )
-    before, after = map(int, result.stdout.split())
-    # 20 rounds of 8 MiB in pages of 4 KiB are 40,960 faults.
-    assert before > 10_000
-    assert after < before / 20
+    # 20 rounds of 8 MiB in pages of 4 KiB are 40,960 faults, unless something that lies above them
+    # in the heap happens to keep it from shrinking.
+    assert int(result.stdout) < 40_960 / 20
