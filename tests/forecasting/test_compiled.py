@@ -11,6 +11,7 @@ import pytest
 import torch
 from gluonts.core.serde import dump_json, load_json
 from gluonts.model.predictor import Predictor
+from torch.distributions import Distribution
 
 from tsbnn import load, save
 from tsbnn.forecasting import BayesianEstimator, compiled, training
@@ -22,6 +23,13 @@ SOME = [
     for name in OURS
 ]
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def apart():
+    """For tests that call torch.compile themselves: it changes the process."""
+    with compiled.without_validation():
+        yield
 
 
 @pytest.fixture
@@ -61,6 +69,8 @@ def test_the_posterior_is_the_same(name, tiny, series, traced, tmp_path) -> None
     assert len(traced) == summary["gradient_evaluations"] > summary["steps"]
     assert_close(plain.predictor.posterior, output.predictor.posterior)
     assert output.trained_net.sums is batch_sums
+    # torch.compile turns it off for the process.
+    assert Distribution._validate_args
     output.predictor.serialize(tmp_path)
     again = Predictor.deserialize(tmp_path, device="cpu")
     save(output.predictor, tmp_path / "safe")
@@ -72,7 +82,7 @@ def test_the_posterior_is_the_same(name, tiny, series, traced, tmp_path) -> None
         np.testing.assert_array_equal(*map(np.stack, paths))
 
 
-def test_weights_are_read_where_they_are(tiny, series) -> None:
+def test_weights_are_read_where_they_are(apart, tiny, series) -> None:
     """They change in place between two calls, and move to another buffer."""
     network = tiny("our_patch_transformer").create_lightning_module().model.eval()
     fields = {
@@ -118,7 +128,7 @@ def test_the_argument(tiny) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OURS[:1])
-def test_generated_code(name, tiny, series) -> None:
+def test_generated_code(apart, name, tiny, series) -> None:
     try:
         compiled.check_compiler(CPU)
     except RuntimeError as error:

@@ -19,16 +19,32 @@ launch, it has not been measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.likelihood import Batch, window_losses
 
 Sums = Callable[..., tuple[Tensor, Tensor]]
+
+
+@contextmanager
+def without_validation() -> Iterator[None]:
+    """Let distributions not look at their values, which cannot be compiled, and look again after.
+
+    torch.compile turns this off for the whole process, the first time that it is called.
+    """
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def check_compiler(device: torch.device) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from tsbnn.forecasting.batch_sums import batch_sums
-from tsbnn.forecasting.compiled import check_compiler, compiled_sums
+from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
@@ -82,6 +82,8 @@ def train(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
         stack.enter_context(RandomStream(seed).active())
         stack.enter_context(without_foreign_warnings())
+        if bayesian.compile:
+            stack.enter_context(without_validation())
         output = _train(
             bayesian,
             training_data,
