@@ -42,26 +42,27 @@ def check_evaluation(value: Any) -> str:
 def choose(kind: str, device: torch.device, draws: int, num_weights: int) -> str:
     """Choose the loop or the batched way.
 
-    Time of the batched way over the loop's on one core of a CPU (`benchmarks/speed/draws.py`;
-    horizon 30; 8 and 32 series; draws x paths):
+    Time of the batched way over the loop's on two cores of a CPU, draws x paths, 8 and 32 series,
+    horizon 30 (`python -m benchmarks.speed draws`, results/speed-cpu.csv):
 
-    ==========================  ==========  =========  =========  =========  ==========
+    ==========================  ==========  =========  =========  =========  =========
     network                     weights     2 x 1      5 x 20     20 x 5     100 x 1
-    ==========================  ==========  =========  =========  =========  ==========
-    deepar                          26,000  0.38 0.52             0.33 0.61  0.14 0.27
-    deepar, 200 units              510,000  0.57 0.76             0.69 0.66  0.49 0.92
-    transformer                     27,000  2.02 1.72  1.07 1.03  0.37 0.68  0.19 0.46
-    transformer, width 256       1,600,000  1.35                  0.81
-    simple_feedforward              14,000  0.99 1.76  0.97 0.90  0.36 0.46  0.19 0.77
-    patch_tst                      270,000  0.79 2.56  0.83 0.82  0.39 0.57  0.31 0.51
-    simple_feedforward, wide    30,000,000  0.99       0.86       0.95
-    patch_tst, width 256        17,000,000                        1.53 1.38
-    ==========================  ==========  =========  =========  =========  ==========
+    ==========================  ==========  =========  =========  =========  =========
+    deepar                          26,000  0.39 0.49  0.38 0.58  0.18 0.33  0.07 0.20
+    deepar, 200 units              510,000  0.56 0.73  0.77 0.90  0.56 0.76  0.47 0.69
+    transformer                     27,000  2.00 1.69  0.79 1.00  0.26 0.48  0.12 0.24
+    transformer, width 256       1,600,000  1.43 1.04  1.13 1.18  0.71 0.89  0.47 0.72
+    simple_feedforward              14,000  1.11 1.26  0.83 0.93  0.40 0.65  0.18 0.22
+    patch_tst                      270,000  1.21 1.21  0.73 0.85  0.41 0.54  0.22 0.47
+    simple_feedforward, wide    30,000,000  0.73 0.80  0.72 0.96  0.62 0.80
+    patch_tst, width 256        17,000,000  0.87 0.47  0.97 1.12  0.88 0.95
+    ==========================  ==========  =========  =========  =========  =========
 
     So there DeepAR, which has an explicit batched form, is batched; others from 5 draws on, and
     networks that give the whole horizon at once up to a million weights, beyond which the products
-    of a single draw fill the machine. On CUDA, without figures yet, all are batched: a loop starts
-    as many small kernels for each draw.
+    of a single draw fill the machine: little is won there on two cores, and on one core 20 draws
+    of the wide patch_tst took 1.4 to 1.5 times the loop's time. On CUDA, without figures yet, all
+    are batched: a loop starts as many small kernels for each draw.
 
     Parameters
     ----------
