@@ -120,7 +120,11 @@ def test_registered_dataset(tmp_path: Path, empty_working_directory: Path) -> No
 
 
 def test_covariates_and_static_features(table: Path, tmp_path: Path) -> None:
-    more = ("--inference", "map", "--known-covariates", "price", "--static-features", "size")
+    frame = pd.read_csv(table)
+    table = tmp_path / "sales.csv"
+    frame.assign(visitors=3 * frame["sales"]).to_csv(table, index=False)
+    covariates = ("--known-covariates", "price", "--past-covariates", "visitors")
+    more = ("--inference", "map", *covariates, "--static-features", "size")
     result = run(*of(table, tmp_path / "out", *more, "--freq", "D"))
     assert result.exit_code == 0, result.output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))

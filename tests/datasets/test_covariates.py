@@ -1,4 +1,4 @@
-"""Known covariates: through the horizon, never missing; static features: codes that stay."""
+"""Known covariates go through the horizon, past ones do not; static features keep their codes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tsbnn.datasets import (
+    ColumnError,
     CovariateError,
     DuplicateTimestampError,
     FutureCovariateError,
@@ -127,6 +128,111 @@ def test_fill_covariates_carries_values_on_within_each_series() -> None:
         build(
             frame.assign(price=frame["price"].where(frame["item_id"] == "a")), fill_covariates=True
         )
+
+
+def build_past(frame: pd.DataFrame, **arguments: Any) -> Any:
+    return from_frame(frame, item_id="item_id", past_covariates=["price", "promo"], **arguments)
+
+
+def test_past_covariates_end_with_the_target() -> None:
+    dataset = build_past(shops())
+    b = dataset[1]
+    np.testing.assert_array_equal(
+        b["past_feat_dynamic_real"], [[100, 101, 102, 103, 104, 105], [0, 1, 0, 1, 0, 1]]
+    )
+    assert b["past_feat_dynamic_real"].dtype == np.float32
+    assert "feat_dynamic_real" not in b
+    assert dataset.past_covariates == ("price", "promo")
+    assert (dataset.num_feat_dynamic_real, dataset.num_past_feat_dynamic_real) == (0, 2)
+    assert "past_covariates=['price', 'promo']" in repr(dataset)
+    assert from_frame(shops(), item_id="item_id").num_past_feat_dynamic_real == 0
+
+
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_rows_of_the_future_need_no_past_covariates_and_lend_none(as_rows: bool) -> None:
+    """Whatever stands there, NaN or garbage, is in no entry, not even by filling."""
+    frame, ahead = shops().astype({"promo": float}), later(3).drop(columns="promo")
+    frame.loc[[10, 11], "promo"] = np.nan
+    entries = []
+    for garbage in (np.nan, 1e9, -7.0):
+        arguments: dict[str, Any] = {"df": frame, "future": ahead.assign(promo=garbage)}
+        if as_rows:
+            arguments = {"df": pd.concat([frame, arguments["future"]])}
+        dataset = from_frame(
+            item_id="item_id",
+            known_covariates="price",
+            past_covariates="promo",
+            prediction_length=3,
+            fill_covariates=True,
+            **arguments,
+        )
+        assert [entry["feat_dynamic_real"].shape for entry in dataset] == [(1, 9)] * 2
+        entries.append([entry["past_feat_dynamic_real"] for entry in dataset])
+    for found in entries:
+        assert found[0].tolist() == [[0, 1, 0, 1, 1, 1]]
+        assert found[1].tolist() == [[0, 1, 0, 1, 0, 1]]
+    bare = from_frame(
+        frame.drop(index=[10, 11]),
+        item_id="item_id",
+        known_covariates="price",
+        past_covariates="promo",
+        future=ahead[ahead["item_id"] == "b"],
+    )
+    assert bare[1]["past_feat_dynamic_real"].shape == (1, 6)
+
+
+def test_missing_past_covariates_are_named() -> None:
+    frame = shops().astype({"promo": float})
+    frame.loc[2, "promo"] = np.nan
+    words = r"series 'b', column 'promo', 2024-01-03, row 2: .*a past covariate needs a value"
+    with pytest.raises(CovariateError, match=words) as caught:
+        build_past(frame)
+    assert (caught.value.series, caught.value.column, caught.value.row) == ("b", "promo", 2)
+    with pytest.raises(CovariateError, match=r"series 'a', column 'price', 2024-01-04, there is"):
+        build_past(shops().drop(9))
+    frame.loc[2, "promo"] = np.inf
+    with pytest.raises(CovariateError, match="past covariate"):
+        build_past(frame)
+
+
+def test_past_covariates_are_carried_on_but_never_back() -> None:
+    """A history that ends before the first value would hold it otherwise."""
+    frame = shops()
+    frame.loc[[2, 3], "price"] = np.nan
+    assert build_past(frame, fill_covariates=True)[1]["past_feat_dynamic_real"][0].tolist() == [
+        *(100, 101, 101, 101, 104, 105)
+    ]
+    frame.loc[[0, 1], "price"] = np.nan
+    with pytest.raises(CovariateError, match=r"'price', 2024-01-01, .*no earlier row"):
+        build_past(frame, fill_covariates=True)
+    known = from_frame(frame, item_id="item_id", known_covariates="price", fill_covariates=True)
+    assert known[1]["feat_dynamic_real"][0, 0] == 104
+
+
+def test_past_covariates_are_cut_with_the_target() -> None:
+    dataset = build_past(shops())
+    shorter = dataset.without_last(2)
+    assert shorter[1]["past_feat_dynamic_real"][0].tolist() == [100, 101, 102, 103]
+    ahead = from_frame(
+        shops(),
+        item_id="item_id",
+        known_covariates="promo",
+        past_covariates="price",
+        future=later(2),
+    )
+    assert ahead[0]["past_feat_dynamic_real"].shape == (1, 6)
+    assert ahead.training[0]["past_feat_dynamic_real"].shape == (1, 6)
+
+
+def test_wrong_columns_of_past_covariates_are_named() -> None:
+    with pytest.raises(ColumnError, match="past_covariates='prise': df has no such column; did"):
+        from_frame(shops(), item_id="item_id", past_covariates="prise")
+    with pytest.raises(ColumnError, match="named as known_covariates and as past_covariates"):
+        build(shops(), past_covariates="price")
+    with pytest.raises(ColumnError, match="future is about known covariates"):
+        build_past(shops(), future=later(2))
+    with pytest.raises(ColumnError, match="fill_covariates is about covariates"):
+        from_frame(shops(), item_id="item_id", fill_covariates=True)
 
 
 def statics(**arguments: Any) -> Any:

@@ -308,3 +308,45 @@ def test_bad_input_is_named_before_anything_is_trained(settings, error, message)
     with pytest.raises(error, match=message):
         go(settings.pop("models"), settings.pop("data", None), **settings)
     assert model.trained == []
+
+
+def test_later_values_of_a_past_covariate_change_no_forecast(empty_working_directory):
+    """What is planted at the last window's start or later is nobody's past."""
+    from tsbnn.datasets import from_frame
+    from tsbnn.forecasting import BayesianEstimator
+    from tsbnn.forecasting.catalogue import network
+
+    days = 50
+    frame = pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2024-01-01", periods=days),
+            "target": np.sin(np.arange(days)),
+            "visitors": np.cos(np.arange(days)),
+        }
+    )
+
+    def samples(planted: slice) -> list[Any]:
+        changed = frame.copy()
+        changed.loc[planted, "visitors"] = 1e6
+        dataset = from_frame(changed, past_covariates="visitors")
+        model = BayesianEstimator(
+            network(
+                "deepar",
+                freq=dataset.freq,
+                prediction_length=H,
+                num_past_feat_dynamic_real=dataset.num_past_feat_dynamic_real,
+                context_length=4,
+                hidden_size=4,
+            ),
+            inference="map",
+            gradient_evaluations=2,
+        )
+        result = go({"model": model}, dataset, windows=2, num_samples=4)
+        return [forecast.samples for forecast in result.forecasts["model", 0]]
+
+    clean = samples(slice(days, None))
+    for planted in (slice(days - H, None), slice(days - 1, None)):
+        np.testing.assert_array_equal(samples(planted), clean)
+    seen = samples(slice(days - H - 1, None))  # one step earlier: the last window's past
+    np.testing.assert_array_equal(seen[0], clean[0])
+    assert (seen[1] != clean[1]).any()

@@ -51,6 +51,16 @@ def test_further_settings_reach_the_estimator() -> None:
         assert built.hidden_size == 7
 
 
+def test_past_covariates_reach_the_networks_that_take_them() -> None:
+    for name in NETWORKS:
+        if name.startswith("gluonts_"):
+            with pytest.raises(ValueError, match=r"gluonts_deepar takes no past cov.* there are 2"):
+                network(name, freq="D", prediction_length=2, num_past_feat_dynamic_real=2)
+        else:
+            built = network(name, freq="D", prediction_length=2, num_past_feat_dynamic_real=2)
+            assert built.num_past_feat_dynamic_real == 2
+
+
 def test_unknown_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="no network is named 'deeper'; there are deepar, tr"):
         network("deeper", freq="D", prediction_length=2)

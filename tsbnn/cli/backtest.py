@@ -99,6 +99,9 @@ def backtest(
     known_covariates: Annotated[
         str | None, typer.Option(help="Columns known ahead, by comma.", rich_help_panel=_FILE)
     ] = None,
+    past_covariates: Annotated[
+        str | None, typer.Option(help="Columns not known ahead, by comma.", rich_help_panel=_FILE)
+    ] = None,
     static_features: Annotated[
         str | None,
         typer.Option(help="Columns with one value per series, by comma.", rich_help_panel=_FILE),
@@ -123,6 +126,7 @@ def backtest(
             "timestamp": timestamp,
             "item_id": item_id,
             "known_covariates": _names(known_covariates),
+            "past_covariates": _names(past_covariates),
             "static_features": _names(static_features),
         }
         data = _data(dataset, windows, prediction_length, season, columns)
@@ -281,6 +285,7 @@ def _estimators(
                 freq=dataset.freq,
                 prediction_length=data.prediction_length,
                 num_feat_dynamic_real=dataset.num_feat_dynamic_real,
+                num_past_feat_dynamic_real=dataset.num_past_feat_dynamic_real,
                 num_feat_static_cat=dataset.num_feat_static_cat,
                 num_feat_static_real=dataset.num_feat_static_real,
                 cardinality=dataset.cardinality,

@@ -1,9 +1,9 @@
-"""Known covariates: where the target ends and the future begins, and no step without a value."""
+"""Covariates: where the target ends and the future begins, and no step without a value."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from tsbnn.datasets.errors import CovariateError, FutureCovariateError
 from tsbnn.datasets.grid import Grid
 from tsbnn.datasets.rows import Rows, others, show
+
+#: Known through the horizon, or up to the forecast's start only.
+Role = Literal["known", "past"]
+
+_UNTIL = {"known": "", "past": " of the target"}
+_UNFILLED = {
+    "known": "no row of the series has one",
+    "past": "no earlier row of the series has one, and a later value of a past covariate is not "
+    "known yet: add it, or drop the rows before the first value",
+}
 
 
 def number_future_items(
@@ -128,8 +138,9 @@ def split_horizon(
 
 
 def complete_covariates(
-    known: NDArray[np.float32],
+    covariates: NDArray[np.float32],
     names: tuple[Hashable, ...],
+    role: Role,
     rows: Rows,
     grid: Grid,
     offset: NDArray[np.int64],
@@ -138,14 +149,19 @@ def complete_covariates(
 ) -> None:
     """Check that every needed step has its covariates; carry values over gaps in place if asked.
 
+    Values of past covariates are never carried back: a history that ends before the first one must
+    not hold it.
+
     Parameters
     ----------
-    known
-        Covariates of all series laid end to end, ``num_known x total_steps``.
+    covariates
+        Covariates of all series laid end to end, ``num_covariates x total_steps``.
     names
         Their names.
+    role
+        Whether they are known ahead, or up to the forecast only.
     offset, needed
-        First step of each series in ``known``, and how many of its steps must have values,
+        First step of each series in ``covariates``, and how many of its steps must have values,
         ``num_series``.
     fill
         Whether to carry values over gaps.
@@ -157,27 +173,33 @@ def complete_covariates(
     """
     if not len(names):
         return
-    total = known.shape[1]
+    total = covariates.shape[1]
     series = np.repeat(np.arange(rows.num_series), grid.length)
     inside = np.arange(total) - offset[series] < needed[series]
-    for name, values in zip(names, known, strict=True):
+    for name, values in zip(names, covariates, strict=True):
         missing = np.isnan(values)
         if fill and missing.any():
-            _carry(values, missing, series)
+            _carry(values, missing, series, back=role == "known")
             missing = np.isnan(values)
         missing &= inside
         if missing.any():
-            _raise_missing(int(np.flatnonzero(missing)[0]), name, rows, grid, offset, series, fill)
+            place = int(np.flatnonzero(missing)[0])
+            _raise_missing(place, name, role, rows, grid, offset, series, fill)
 
 
 def _carry(
-    values: NDArray[np.float32], missing: NDArray[np.bool_], series: NDArray[np.int64]
+    values: NDArray[np.float32],
+    missing: NDArray[np.bool_],
+    series: NDArray[np.int64],
+    back: bool,
 ) -> None:
-    """Last value forward, then the first one backward, within each series."""
+    """Last value forward, then, if ``back``, the first one backward, within each series."""
     place = np.arange(len(values))
     before = np.maximum.accumulate(np.where(missing, -1, place))
     use = (before >= 0) & (series[before] == series)
     values[use] = values[before[use]]
+    if not back:
+        return
     missing = np.isnan(values)
     after = np.minimum.accumulate(np.where(missing, len(values), place)[::-1])[::-1]
     use = after < len(values)
@@ -188,6 +210,7 @@ def _carry(
 def _raise_missing(
     place: int,
     name: Hashable,
+    role: Role,
     rows: Rows,
     grid: Grid,
     offset: NDArray[np.int64],
@@ -202,10 +225,10 @@ def _raise_missing(
     row = rows.label(begin + int(at[0])) if len(at) else None
     found = f"row {show(row)}: the value" if len(at) else "there is no row, so the value"
     advice = (
-        "no row of the series has one"
+        _UNFILLED[role]
         if fill
-        else "a known covariate needs a value at every step; add it, or pass fill_covariates=True "
-        "to carry the last known one on"
+        else f"a {role} covariate needs a value at every step{_UNTIL[role]}; add it, or pass "
+        "fill_covariates=True to carry the last known one on"
     )
     raise CovariateError(
         f"{rows.name(i)}, column {show(name)}, {period}, {found} is missing; {advice}",

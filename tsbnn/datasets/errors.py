@@ -78,7 +78,7 @@ class MissingTargetError(TargetError):
 
 
 class CovariateError(FrameError):
-    """A known covariate is missing somewhere or is not a finite number."""
+    """A known or past covariate is missing somewhere or is not a finite number."""
 
 
 class FutureCovariateError(CovariateError):

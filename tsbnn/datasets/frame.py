@@ -35,6 +35,7 @@ class _Columns:
     stamps: pd.DatetimeIndex
     freq: object
     known: list[NDArray[np.float64]]
+    past: list[NDArray[np.float64]]
 
 
 def from_frame(
@@ -45,6 +46,7 @@ def from_frame(
     target: Hashable = "target",
     freq: str | pd.offsets.BaseOffset | None = None,
     known_covariates: Hashable | Sequence[Hashable] = (),
+    past_covariates: Hashable | Sequence[Hashable] = (),
     static_features: Hashable | Sequence[Hashable] = (),
     future: pd.DataFrame | None = None,
     prediction_length: int | None = None,
@@ -76,6 +78,10 @@ def from_frame(
         series.
     known_covariates
         Numeric columns known ahead (calendar, prices), passed on unscaled as ``feat_dynamic_real``.
+    past_covariates
+        Numeric columns known up to the forecast's start only (weather as measured, other sales),
+        passed on unscaled as ``past_feat_dynamic_real``. Values after the target's end are not
+        used: rows of the future need none.
     static_features
         Columns with one value per series. Numbers (integers too) become ``feat_static_real``; text,
         booleans and pandas categoricals become codes in ``feat_static_cat``.
@@ -89,8 +95,8 @@ def from_frame(
     static_categories
         ``static_categories`` of the dataset that a model was trained on, so that codes agree.
     fill_covariates
-        Carry a covariate's last known value into steps where it is missing (and the first one back
-        to the series' start), instead of raising.
+        Carry a covariate's last known value into steps where it is missing, instead of raising; a
+        known covariate's first one also back to the series' start.
 
     Returns
     -------
@@ -114,13 +120,18 @@ def from_frame(
     >>> next(iter(from_frame(frame, timestamp="day", target="sales", freq="D")))["target"]
     array([ 1., nan,  3.,  4.], dtype=float32)
     """
-    known, static = _names(known_covariates), _names(static_features)
+    known, past = _names(known_covariates), _names(past_covariates)
+    static = _names(static_features)
     if prediction_length is not None and prediction_length < 1:
         raise ValueError(f"prediction_length={prediction_length}: it must be at least 1")
-    if not known and (future is not None or fill_covariates):
+    if not known and future is not None:
         raise ColumnError(
-            "future and fill_covariates are about known covariates: name their columns in "
-            "known_covariates=(...)"
+            "future is about known covariates: name their columns in known_covariates=(...)"
+        )
+    if not known and not past and fill_covariates:
+        raise ColumnError(
+            "fill_covariates is about covariates: name their columns in known_covariates=(...) or "
+            "past_covariates=(...)"
         )
     check_roles([("item_id", item_id), ("timestamp", timestamp), ("target", target)])
     table = as_table(df, target, "df")
@@ -128,57 +139,62 @@ def from_frame(
     check_roles(
         [("item_id", item_id), ("timestamp", timestamp), ("target", target)]
         + [("known_covariates", name) for name in known]
+        + [("past_covariates", name) for name in past]
         + [("static_features", name) for name in static]
     )
     static_columns = [take(table, name, "static_features") for name in static]
     target_column = take(table, target, "target")
-    past = _read(table, "df", item_id, timestamp, known)
-    series, items = read_items(past.ids, len(table), table.index)
-    values = read_numbers(target_column, "target", TargetError, past.ids, "NaN where missing")
+    read = _read(table, "df", item_id, timestamp, known, past)
+    series, items = read_items(read.ids, len(table), table.index)
+    values = read_numbers(target_column, "target", TargetError, read.ids, "NaN where missing")
     rows = sort_rows(
-        series, past.stamps, items, (table.index,), past.timestamp, item_id is not None
+        series, read.stamps, items, (table.index,), read.timestamp, item_id is not None
     )
     check_duplicates(rows)
     _check_observed(values, series, rows, target)
-    grid = lay_grid(rows, resolve_frequency(rows, past.freq if freq is None else freq))
-    statics = read_statics(static_columns, rows, past.ids, static_categories or {})
-    past_length, covariates = None, past.known
+    grid = lay_grid(rows, resolve_frequency(rows, read.freq if freq is None else freq))
+    statics = read_statics(static_columns, rows, read.ids, static_categories or {})
+    past_length, known_columns, past_columns = None, read.known, read.past
     if future is not None:
         past_length = grid.length
         ahead_table = as_table(future, target, "future")
-        ahead = _read(ahead_table, "future", item_id, timestamp, known)
+        ahead = _read(ahead_table, "future", item_id, timestamp, known, ())
         more = number_future_items(ahead.ids, len(ahead_table), items)
         rows = sort_rows(
             np.concatenate([series, more]),
-            pd.DatetimeIndex(past.stamps.append(ahead.stamps)),
+            pd.DatetimeIndex(read.stamps.append(ahead.stamps)),
             items,
             (table.index, ahead_table.index),
-            past.timestamp,
+            read.timestamp,
             item_id is not None,
         )
         check_duplicates(rows)
         check_follows(rows, len(table))
         grid = lay_grid(rows, grid.frequency)
-        values = np.concatenate([values, np.full(len(more), np.nan)])
-        covariates = [np.concatenate(pair) for pair in zip(past.known, ahead.known, strict=True)]
+        nothing = np.full(len(more), np.nan)
+        values = np.concatenate([values, nothing])
+        known_columns = [np.concatenate(pair) for pair in zip(read.known, ahead.known, strict=True)]
+        past_columns = [np.concatenate([column, nothing]) for column in read.past]
 
     offset = np.cumsum(grid.length) - grid.length
     slots = offset[rows.series] + grid.step
-    targets = _spread(values, rows, slots, grid)
+    targets = _spread([values], rows, slots, grid)[0]
     observed_until = np.zeros(len(items), dtype=np.int64)
     seen = ~np.isnan(values[rows.order])
     np.maximum.at(observed_until, rows.series[seen], grid.step[seen] + 1)
     length, horizon = split_horizon(
         rows, grid, observed_until, past_length, len(known), prediction_length
     )
-    dynamic = np.empty((len(known), len(targets)), dtype=np.float32)
-    for k, column in enumerate(covariates):
-        dynamic[k] = _spread(column, rows, slots, grid)
-    complete_covariates(dynamic, known, rows, grid, offset, length + horizon, fill_covariates)
+    dynamic = _spread(known_columns, rows, slots, grid)
+    past_dynamic = _spread(past_columns, rows, slots, grid)
+    end, fill = length + horizon, fill_covariates
+    complete_covariates(dynamic, known, "known", rows, grid, offset, end, fill)
+    complete_covariates(past_dynamic, past, "past", rows, grid, offset, length, fill)
     return FrameDataset(
         frequency=grid.frequency,
         item_ids=items,
         known_covariates=known,
+        past_covariates=past,
         static_categories=statics.categories,
         static_reals=statics.real,
         info={"target": target},
@@ -188,6 +204,7 @@ def from_frame(
         _horizon=horizon,
         _target=targets,
         _known=dynamic,
+        _past=past_dynamic,
         _codes=statics.codes,
         _numbers=statics.numbers,
     )
@@ -220,6 +237,7 @@ def _read(
     item_id: Hashable,
     timestamp: Hashable,
     known: tuple[Hashable, ...],
+    past: tuple[Hashable, ...],
 ) -> _Columns:
     """Series, timestamps and covariates of a frame."""
     ids = None if item_id is None else take(table, item_id, "item_id", argument)
@@ -228,13 +246,16 @@ def _read(
         times = pd.Series(table.index, index=table.index, name=name)
     else:
         times = take(table, timestamp, "timestamp", argument)
-    covariates = [take(table, column, "known_covariates", argument) for column in known]
+    known_columns = [take(table, column, "known_covariates", argument) for column in known]
+    past_columns = [take(table, column, "past_covariates", argument) for column in past]
     stamps, freq = read_timestamps(times, ids)
-    numbers = [
-        read_numbers(column, "known covariate", CovariateError, ids, "known at every step")
-        for column in covariates
-    ]
-    return _Columns(ids, name, stamps, freq, numbers)
+
+    def numbers(columns: list[pd.Series], role: str, needed: str) -> list[NDArray[np.float64]]:
+        return [read_numbers(column, role, CovariateError, ids, needed) for column in columns]
+
+    known_numbers = numbers(known_columns, "known covariate", "known at every step")
+    past_numbers = numbers(past_columns, "past covariate", "known at every step of the target")
+    return _Columns(ids, name, stamps, freq, known_numbers, past_numbers)
 
 
 def _check_observed(
@@ -258,9 +279,10 @@ def _check_observed(
 
 
 def _spread(
-    values: NDArray[np.float64], rows: Rows, slots: NDArray[np.int64], grid: Grid
+    columns: list[NDArray[np.float64]], rows: Rows, slots: NDArray[np.int64], grid: Grid
 ) -> NDArray[np.float32]:
-    """Values of rows on the steps of all series laid end to end, NaN between."""
-    result = np.full(int(grid.length.sum()), np.nan, dtype=np.float32)
-    result[slots] = values[rows.order]
+    """Columns on the steps of all series laid end to end, NaN between rows."""
+    result = np.full((len(columns), int(grid.length.sum())), np.nan, dtype=np.float32)
+    for values, column in zip(result, columns, strict=True):
+        values[slots] = column[rows.order]
     return result

@@ -21,8 +21,9 @@ class FrameDataset:
     Iterating gives one entry (dict) per series, in sorted order of the ids: ``item_id`` (only if
     the frame has ids), ``start`` (pandas.Period), ``target`` (float32, NaN where nothing was
     observed), ``feat_dynamic_real`` (float32, ``num_known x (steps + horizon)``),
-    ``feat_static_cat`` (int64), ``feat_static_real`` (float32), and ``info``; features only where
-    there are any. Arrays are fresh copies.
+    ``past_feat_dynamic_real`` (float32, ``num_past x steps``), ``feat_static_cat`` (int64),
+    ``feat_static_real`` (float32), and ``info``; features only where there are any. Arrays are
+    fresh copies.
 
     GluonTS estimators train on entries whose covariates end with the target, see :attr:`training`,
     and forecast from entries whose covariates go on through the horizon.
@@ -35,6 +36,8 @@ class FrameDataset:
         Ids in the order of the entries; ``[None]`` for a frame without ids.
     known_covariates
         Names of the rows of ``feat_dynamic_real``.
+    past_covariates
+        Names of the rows of ``past_feat_dynamic_real``.
     static_categories
         For each categorical static feature its categories in the order of their codes; pass it to
         ``from_frame(..., static_categories=...)`` so that later frames get the same codes.
@@ -50,9 +53,11 @@ class FrameDataset:
     _horizon: NDArray[np.int64] = field(repr=False)
     _target: NDArray[np.float32] = field(repr=False)
     _known: NDArray[np.float32] = field(repr=False)
+    _past: NDArray[np.float32] = field(repr=False)
     _codes: NDArray[np.int64] = field(repr=False)
     _numbers: NDArray[np.float32] = field(repr=False)
     known_covariates: tuple[Hashable, ...] = ()
+    past_covariates: tuple[Hashable, ...] = ()
     static_categories: Mapping[Hashable, tuple[Any, ...]] = field(default_factory=dict)
     static_reals: tuple[Hashable, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +71,11 @@ class FrameDataset:
     def num_feat_dynamic_real(self) -> int:
         """Number of known covariates."""
         return len(self.known_covariates)
+
+    @property
+    def num_past_feat_dynamic_real(self) -> int:
+        """Number of past covariates."""
+        return len(self.past_covariates)
 
     @property
     def num_feat_static_cat(self) -> int:
@@ -138,6 +148,7 @@ class FrameDataset:
         parts = [f"{len(self)} series", f"{int(self._length.sum())} steps", f"freq={self.freq!r}"]
         for name, value in (
             ("known_covariates", self.known_covariates),
+            ("past_covariates", self.past_covariates),
             ("static", (*self.static_categories, *self.static_reals)),
         ):
             if value:
@@ -162,6 +173,9 @@ class FrameDataset:
         if self.known_covariates:
             end = begin + self._length[i] + self._horizon[i]
             entry["feat_dynamic_real"] = self._known[:, begin:end].copy()
+        if self.past_covariates:
+            end = begin + self._length[i]
+            entry["past_feat_dynamic_real"] = self._past[:, begin:end].copy()
         if self.static_categories:
             entry["feat_static_cat"] = self._codes[i].copy()
         if self.static_reals:

@@ -156,8 +156,8 @@ def _one_per_series(
         raise StaticFeatureError(
             f"{rows.place(row)}, column {show(values.name)}: the value {show(is_now)} differs "
             f"from {show(was)} in row {show(rows.label(start))}, and a static feature has one "
-            "value per series; what changes over time and is known ahead belongs in "
-            "known_covariates",
+            "value per series; what changes over time belongs in known_covariates if it is known "
+            "ahead, in past_covariates if not",
             series=rows.item(row),
             column=values.name,
             row=rows.label(row),

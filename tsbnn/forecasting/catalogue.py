@@ -27,6 +27,11 @@ def _patch_transformer(**arguments: Any) -> Estimator:
 
 
 def _gluonts_deepar(**arguments: Any) -> Estimator:
+    if past := arguments.get("num_past_feat_dynamic_real"):
+        raise ValueError(
+            f"gluonts_deepar takes no past covariates, and there are {past}: leave them out, or "
+            "use deepar, the same network with them"
+        )
     from gluonts.torch import DeepAREstimator
 
     return DeepAREstimator(**arguments)
@@ -47,6 +52,7 @@ def network(
     freq: str,
     prediction_length: int,
     num_feat_dynamic_real: int = 0,
+    num_past_feat_dynamic_real: int = 0,
     num_feat_static_cat: int = 0,
     num_feat_static_real: int = 0,
     cardinality: list[int] | None = None,
@@ -60,8 +66,8 @@ def network(
         A key of :data:`NETWORKS`.
     freq, prediction_length
         Pandas alias, and steps to forecast.
-    num_feat_dynamic_real, num_feat_static_cat, num_feat_static_real
-        Numbers of known covariates and static features.
+    num_feat_dynamic_real, num_past_feat_dynamic_real, num_feat_static_cat, num_feat_static_real
+        Numbers of known and past covariates and of static features.
     cardinality
         Number of categories of each categorical static feature.
     **settings
@@ -70,12 +76,14 @@ def network(
     Raises
     ------
     ValueError
-        If there is no such network; the message lists those there are.
+        If there is no such network (the message lists those there are), or it takes no past
+        covariates and there are some.
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is named {name!r}; there are {', '.join(NETWORKS)}")
     features: dict[str, Any] = {
         "num_feat_dynamic_real": num_feat_dynamic_real,
+        "num_past_feat_dynamic_real": num_past_feat_dynamic_real,
         "num_feat_static_cat": num_feat_static_cat,
         "num_feat_static_real": num_feat_static_real,
         "cardinality": list(cardinality or []) or None,
