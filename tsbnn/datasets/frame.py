@@ -18,10 +18,11 @@ from tsbnn.datasets.covariates import (
     split_horizon,
 )
 from tsbnn.datasets.errors import ColumnError, CovariateError, MissingTargetError, TargetError
-from tsbnn.datasets.frame_dataset import FrameDataset
+from tsbnn.datasets.frame_dataset import ColumnNames, FrameDataset
 from tsbnn.datasets.grid import Grid, lay_grid, resolve_frequency
 from tsbnn.datasets.inferring import check_duplicates
 from tsbnn.datasets.rows import Rows, others, show, sort_rows
+from tsbnn.datasets.schema import find_item_id, find_target, find_timestamp
 from tsbnn.datasets.statics import read_statics
 from tsbnn.datasets.timestamps import read_timestamps
 
@@ -43,7 +44,7 @@ def from_frame(
     *,
     item_id: Hashable = None,
     timestamp: Hashable = None,
-    target: Hashable = "target",
+    target: Hashable = None,
     freq: str | pd.offsets.BaseOffset | None = None,
     known_covariates: Hashable | Sequence[Hashable] = (),
     past_covariates: Hashable | Sequence[Hashable] = (),
@@ -65,13 +66,15 @@ def from_frame(
     df
         The frame, or a Series of targets with dates as its index.
     item_id
-        Column (or index level) that names the series; None for a single series.
+        Column (or index level) that names the series. None takes "item_id" or "unique_id" if there
+        is one; else the frame is a single series.
     timestamp
         Column or index level with dates, periods, or text such as "2012-01-31". None takes the
-        index if it holds dates, else the column "timestamp". UTC and fixed offsets are dropped;
-        zones with clock changes are refused.
+        index if it holds dates, else the column "timestamp" or "ds". UTC and fixed offsets are
+        dropped; zones with clock changes are refused.
     target
-        Column to forecast, in its own units: numbers, NaN where missing.
+        Column to forecast, in its own units: numbers, NaN where missing. None takes "target" or
+        "y".
     freq
         Frequency in either vocabulary of pandas ("h" or "H", "MS", "ME" or "M", "W-MON", "15min").
         Starts and ends of months, quarters and years mean the same periods. None infers it over all
@@ -134,8 +137,9 @@ def from_frame(
             "past_covariates=(...)"
         )
     check_roles([("item_id", item_id), ("timestamp", timestamp), ("target", target)])
+    target = find_target(df, target)
     table = as_table(df, target, "df")
-    timestamp = _timestamp_name(table, timestamp)
+    item_id, timestamp = find_item_id(table, item_id), find_timestamp(table, timestamp)
     check_roles(
         [("item_id", item_id), ("timestamp", timestamp), ("target", target)]
         + [("known_covariates", name) for name in known]
@@ -197,11 +201,14 @@ def from_frame(
         past_covariates=past,
         static_categories=statics.categories,
         static_reals=statics.real,
+        columns=ColumnNames(item_id, timestamp, target),
+        fill_covariates=fill_covariates,
         info={"target": target},
         _first=grid.first,
         _offset=offset,
         _length=length,
         _horizon=horizon,
+        _places=grid.places,
         _target=targets,
         _known=dynamic,
         _past=past_dynamic,
@@ -215,20 +222,6 @@ def _names(names: Hashable | Sequence[Hashable]) -> tuple[Hashable, ...]:
     if isinstance(names, str) or not isinstance(names, Iterable):
         return (names,)
     return tuple(names)
-
-
-def _timestamp_name(table: pd.DataFrame, timestamp: Hashable) -> Hashable:
-    """The column or index level that holds the timestamps; None for an index without a name."""
-    if timestamp is not None:
-        return timestamp
-    if isinstance(table.index, pd.DatetimeIndex | pd.PeriodIndex):
-        return table.index.name
-    levels = table.index.nlevels if isinstance(table.index, pd.MultiIndex) else 0
-    for number in range(levels):
-        dtype = table.index.get_level_values(number).dtype
-        if pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
-            return table.index.names[number]
-    return "timestamp"
 
 
 def _read(

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tsbnn.datasets.frequencies import Frequency
+from tsbnn.datasets.places import Places
+from tsbnn.datasets.schema import FrameSchema
+
+
+class ColumnNames(NamedTuple):
+    """Names of a frame's own columns; None for no ids, and for an index of dates without a name."""
+
+    item_id: Hashable = "item_id"
+    timestamp: Hashable = "timestamp"
+    target: Hashable = "target"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +53,10 @@ class FrameDataset:
         ``from_frame(..., static_categories=...)`` so that later frames get the same codes.
     static_reals
         Names of the columns of ``feat_static_real``.
+    columns
+        Names of the columns of ids, timestamps and targets.
+    fill_covariates
+        Whether covariates were carried over gaps.
     """
 
     frequency: Frequency
@@ -51,6 +65,7 @@ class FrameDataset:
     _offset: NDArray[np.int64] = field(repr=False)
     _length: NDArray[np.int64] = field(repr=False)
     _horizon: NDArray[np.int64] = field(repr=False)
+    _places: Places = field(repr=False)
     _target: NDArray[np.float32] = field(repr=False)
     _known: NDArray[np.float32] = field(repr=False)
     _past: NDArray[np.float32] = field(repr=False)
@@ -60,6 +75,8 @@ class FrameDataset:
     past_covariates: tuple[Hashable, ...] = ()
     static_categories: Mapping[Hashable, tuple[Any, ...]] = field(default_factory=dict)
     static_reals: tuple[Hashable, ...] = ()
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    fill_covariates: bool = False
     info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,13 +124,58 @@ class FrameDataset:
         """The same series with covariates that end with the target, as training needs them."""
         return replace(self, _horizon=np.zeros_like(self._horizon))
 
-    def without_last(self, steps: int) -> FrameDataset:
+    @property
+    def schema(self) -> FrameSchema:
+        """What later frames need to become datasets of the same kind."""
+        return FrameSchema(
+            freq=self.freq,
+            **self.columns._asdict(),
+            known_covariates=self.known_covariates,
+            past_covariates=self.past_covariates,
+            static_features=(*self.static_categories, *self.static_reals),
+            static_categories=self.static_categories,
+            fill_covariates=self.fill_covariates,
+        )
+
+    def timestamps(self, first: int, count: int) -> NDArray[np.datetime64]:
+        """Timestamps of steps counted from each target's end, as the frame writes them.
+
+        Parameters
+        ----------
+        first
+            The first step; 0 is the one after the last, -1 the last one of the target.
+        count
+            Number of steps.
+
+        Returns
+        -------
+        numpy.ndarray
+            datetime64[ns], ``num_series x count``. Month ends stay month ends, 09:00 stays 09:00.
+        """
+        steps = self._length[:, None] + np.arange(first, first + count)
+        ordinals = self._first[:, None] + self.frequency.n * steps
+        return self._places.timestamps(self.frequency, ordinals)
+
+    def targets(self, first: int, count: int) -> NDArray[np.float32]:
+        """Targets at steps counted as in :meth:`timestamps`, ``num_series x count``.
+
+        Those beyond the end are there if this dataset was cut by :meth:`without_last`.
+        """
+        steps = self._length[:, None] + np.arange(first, first + count)
+        stop = np.append(self._offset[1:], len(self._target))
+        slots = self._offset[:, None] + steps
+        inside = (steps >= 0) & (slots < stop[:, None])
+        return np.where(inside, self._target[np.where(inside, slots, 0)], np.float32(np.nan))
+
+    def without_last(self, steps: int, horizon: int = 0) -> FrameDataset:
         """The same series without their last ``steps`` steps, targets and covariates alike.
 
         Parameters
         ----------
         steps
             Steps to leave out, at least 0 and fewer than the shortest target has.
+        horizon
+            Steps for which known covariates stay beyond the new end, at most ``steps``.
 
         Returns
         -------
@@ -132,7 +194,11 @@ class FrameDataset:
                 "steps, and at least one must stay; steps must be between 0 and one less than "
                 "that"
             )
-        return replace(self, _length=self._length - steps, _horizon=np.zeros_like(self._horizon))
+        if not 0 <= horizon <= steps:
+            raise ValueError(f"horizon={horizon} must be between 0 and steps={steps}")
+        return replace(
+            self, _length=self._length - steps, _horizon=np.full_like(self._horizon, horizon)
+        )
 
     def __len__(self) -> int:
         return len(self.item_ids)

@@ -111,6 +111,11 @@ class Frequency:
         with _business_periods_quietly():
             return pd.Period(ordinal=int(ordinal), freq=self._period_offset)
 
+    def start(self, ordinal: int) -> np.datetime64:
+        """First moment of the period with this ordinal."""
+        with _business_periods_quietly():
+            return self.period(ordinal).start_time.to_datetime64()
+
 
 @contextlib.contextmanager
 def _business_periods_quietly() -> Iterator[None]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tsbnn.datasets.errors import OffGridError
 from tsbnn.datasets.frequencies import Frequency, frequency_of_seconds, parse_frequency, quarter_end
-from tsbnn.datasets.inferring import business_ends, end_months, infer_frequency
+from tsbnn.datasets.inferring import end_months, infer_frequency
+from tsbnn.datasets.places import Places, find_places, readings
 from tsbnn.datasets.rows import Rows, show
 
 _MOST_STEPS_PER_ROW = 100
@@ -31,12 +32,15 @@ class Grid:
         Each row's step within its series, from 0, ``num_rows``.
     length
         Steps from first to last row, gaps included, ``num_series``.
+    places
+        Where in their steps the rows of each series lie.
     """
 
     frequency: Frequency
     first: NDArray[np.int64]
     step: NDArray[np.int64]
     length: NDArray[np.int64]
+    places: Places
 
 
 def resolve_frequency(rows: Rows, freq: object) -> Frequency:
@@ -99,29 +103,26 @@ def lay_grid(rows: Rows, frequency: Frequency) -> Grid:
             "to one row per step (resample).",
             **rows.where(row + 1),
         )
-    _check_place_within_step(rows, frequency)
+    places = _places(rows, frequency)
     step, rest = np.divmod(since, frequency.n)
     if rest.any():
         row = int(np.flatnonzero(rest)[0])
         _off_grid(rows, row, frequency, f"{show(rows.stamp(int(rows.starts[rows.series[row]])))}")
     length = step[rows.stops - 1] + 1
     _check_size(rows, frequency, step, length)
-    return Grid(frequency, first, step, length)
+    return Grid(frequency, first, step, length, places)
 
 
-def _check_place_within_step(rows: Rows, frequency: Frequency) -> None:
+def _places(rows: Rows, frequency: Frequency) -> Places:
     """Every series must keep to one place within its steps, by at least one of several readings."""
-    readings = _readings(rows, frequency)
-    good = np.zeros(rows.num_series, dtype=bool)
-    for place in readings:
-        same = place == place[rows.starts][rows.series]
-        good |= np.logical_and.reduceat(same & (place >= 0), rows.starts)
+    found = readings(rows, frequency)
+    places, good = find_places(rows, found)
     if good.all():
-        return
+        return places
     series = int(np.flatnonzero(~good)[0])
     rows_of = slice(int(rows.starts[series]), int(rows.stops[series]))
     best_misses, usual = np.arange(0), -1
-    for place in readings:
+    for place in found:
         values, counts = np.unique(place[rows_of], return_counts=True)
         counts[values < 0] = 0
         if not counts.any():
@@ -133,27 +134,6 @@ def _check_place_within_step(rows: Rows, frequency: Frequency) -> None:
             usual = int(np.flatnonzero(place[rows_of] == most)[0])
     row = rows_of.start + int(best_misses[0])
     _off_grid(rows, row, frequency, show(rows.stamp(rows_of.start + usual)))
-
-
-def _readings(rows: Rows, frequency: Frequency) -> list[NDArray[np.int64]]:
-    """For each reading of "the same place in the step" a number per row, -1 where it fails."""
-    stamps = rows.stamps
-    clock = np.asarray((stamps - stamps.normalize()).as_unit("ns").astype("int64"))
-    if frequency.unit in ("s", "min", "h"):
-        unit = {"s": 1, "min": 60, "h": 3600}[frequency.unit] * 1_000_000_000
-        return [(clock % unit)[rows.stamp_codes]]
-    if frequency.unit in ("D", "B"):
-        return [clock[rows.stamp_codes]]
-    if frequency.unit == "W":
-        return [(np.asarray(stamps.weekday) + 7 * clock)[rows.stamp_codes]]
-    months = {"M": 1, "Q": 3, "Y": 12}[frequency.unit]
-    within = (np.asarray(stamps.month, dtype=np.int64) - (frequency.anchor or 12)) % months
-    place = within + 12 * clock
-    last_business, first_business = business_ends(stamps)
-    numbers = [place * 32 + np.asarray(stamps.day)]
-    for flag in (np.asarray(stamps.is_month_end), last_business, first_business):
-        numbers.append(np.where(flag, place, -1))
-    return [number[rows.stamp_codes] for number in numbers]
 
 
 def _off_grid(rows: Rows, row: int, frequency: Frequency, usual: str) -> NoReturn:
