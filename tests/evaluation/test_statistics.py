@@ -1,4 +1,4 @@
-"""Paired differences: their intervals cover, and pairing is what makes them narrow."""
+"""Paired differences: intervals cover over windows and over seeds, and pairing narrows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 from tests.evaluation.doubles import Described, Fake, series
-from tsbnn.evaluation import backtest, paired_difference, paired_differences
+from tsbnn.evaluation import (
+    backtest,
+    coverage_intervals,
+    paired_difference,
+    paired_differences,
+)
 from tsbnn.evaluation.metrics import WindowScores
 from tsbnn.evaluation.result import Backtest
 
@@ -49,6 +54,113 @@ def test_the_interval_covers_as_it_says():
         found = paired_difference(data, "a", "b", confidence=0.9, resamples=300)
         covered += found.low <= 0 <= found.high
     assert 0.82 <= covered / 200 <= 0.96
+
+
+def seeded(
+    rng: np.random.Generator, seeds: int, window_sd: float, seed_sd: float, mixed_sd: float = 0.0
+) -> Backtest:
+    """60 windows, of which ``a`` is worse by 1 on average: over windows, seeds and both."""
+    hard, gain = rng.gamma(4, 1, 60), rng.normal(1, window_sd, 60)
+    data = planted({"a": hard, "b": hard}, 6, seeds)
+    for seed in range(seeds):
+        noise = rng.normal(0, seed_sd) + rng.normal(0, mixed_sd, 60)
+        data.scores["a", seed] = WindowScores({"crps": hard + gain + noise}, {"crps": np.ones(60)})
+    return data
+
+
+@pytest.mark.parametrize(
+    ("seeds", "window_sd", "seed_sd", "mixed_sd", "least", "most"),
+    [
+        (5, 1.0, 0.0, 0.0, 0.84, 0.96),
+        (5, 0.1, 0.5, 0.0, 0.84, 0.96),
+        (3, 1.0, 0.3, 0.0, 0.84, 0.98),
+        (2, 0.1, 0.5, 0.0, 0.84, 0.96),
+        (5, 0.5, 0.2, 0.5, 0.84, 1.0),
+    ],
+)
+def test_the_interval_covers_over_windows_and_seeds(
+    seeds: int, window_sd: float, seed_sd: float, mixed_sd: float, least: float, most: float
+) -> None:
+    rng = np.random.default_rng(1)
+    found = [
+        paired_difference(
+            seeded(rng, seeds, window_sd, seed_sd, mixed_sd),
+            *("a", "b"),
+            confidence=0.9,
+            resamples=200,
+            seed=draw,
+        )
+        for draw in range(250)
+    ]
+    assert least <= np.mean([f.low <= 1 <= f.high for f in found]) <= most
+    # The hard part has mean 4 over all windows that could be.
+    relative = [f.relative_low <= 0.25 <= f.relative_high for f in found]
+    assert least - 0.06 <= np.mean(relative) <= 1.0
+
+
+def test_fixed_seeds_say_less_than_they_claim() -> None:
+    rng = np.random.default_rng(4)
+    found = [
+        paired_difference(seeded(rng, 5, 0.1, 0.5), "a", "b", resamples=100, resample_seeds=False)
+        for _ in range(60)
+    ]
+    assert np.mean([f.low <= 1 <= f.high for f in found]) < 0.4
+
+
+def test_seeds_alone_give_students_interval() -> None:
+    offsets = np.array([-0.4, 0.1, 0.3, 0.9, -0.2])
+    data = planted({"a": np.zeros(20), "b": np.full(20, 2.0)}, 4, seeds=5)
+    for seed, offset in enumerate(offsets):
+        data.scores["a", seed] = WindowScores({"crps": np.full(20, offset)}, {"crps": np.ones(20)})
+    found = paired_difference(data, "a", "b", resamples=20_000)
+    reach = 2.776 * offsets.std(ddof=1) / np.sqrt(5)
+    assert found.low == pytest.approx(offsets.mean() - 2 - reach, abs=0.06 * reach)
+    assert found.high == pytest.approx(offsets.mean() - 2 + reach, abs=0.06 * reach)
+    assert found.relative == pytest.approx(offsets.mean() / 2 - 1)
+    assert found.relative_low == pytest.approx(found.low / 2)
+    assert found.relative_high == pytest.approx(found.high / 2)
+
+
+def test_the_relative_difference_is_that_of_the_same_replicates() -> None:
+    rng = np.random.default_rng(5)
+    hard = rng.gamma(1, 5, size=50)
+    found = paired_difference(planted({"a": 0.9 * hard, "b": hard}, 5, seeds=2), "a", "b")
+    assert found.low < found.difference < found.high < 0
+    for value in (found.relative, found.relative_low, found.relative_high):
+        assert value == pytest.approx(-0.1)
+    nothing = paired_difference(planted({"a": hard, "b": 0 * hard}, 5), "a", "b")
+    assert np.isnan([nothing.relative, nothing.relative_low, nothing.relative_high]).all()
+
+
+def test_coverage_has_an_interval_beside_its_width() -> None:
+    rng = np.random.default_rng(6)
+    data = planted({"a": np.ones(400)}, 10)
+    hits = rng.binomial(10, 0.8, size=400).astype(float)
+    known = np.full(400, 10.0)
+    sums = {"coverage_80": hits, "coverage_50": known, "width_80": 3 * known}
+    data.scores["a", 0] = WindowScores(sums, dict.fromkeys(sums, known))
+    found = coverage_intervals(data)
+    assert list(found.columns) == ["model", "nominal", "coverage", "low", "high", "width"]
+    assert found["nominal"].tolist() == [0.5, 0.8]
+    all_inside, row = found.iloc[0], found.iloc[1]
+    assert (all_inside["coverage"], all_inside["low"], all_inside["high"]) == (1, 1, 1)
+    assert np.isnan(all_inside["width"])
+    assert row["coverage"] == pytest.approx(hits.mean() / 10)
+    assert row["width"] == 3
+    error = hits.std() / 10 / 20
+    assert row["low"] == pytest.approx(row["coverage"] - 1.96 * error, abs=0.2 * error)
+    assert row["high"] == pytest.approx(row["coverage"] + 1.96 * error, abs=0.2 * error)
+
+
+def test_coverage_lies_between_0_and_1() -> None:
+    data = planted({"a": np.ones(6)}, 2, seeds=2)
+    for seed, hits in enumerate((6.0, 10.0)):
+        sums = {"coverage_90": np.full(6, hits)}
+        data.scores["a", seed] = WindowScores(sums, {"coverage_90": np.full(6, 10.0)})
+    row = coverage_intervals(data, ["a"]).iloc[0]
+    assert (row["low"], row["coverage"], row["high"]) == (0, 0.8, 1)
+    with pytest.raises(ValueError, match="no coverage of 'a'"):
+        coverage_intervals(planted({"a": np.ones(6)}, 2))
 
 
 def test_whole_series_are_resampled_where_they_differ():

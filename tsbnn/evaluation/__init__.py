@@ -30,7 +30,12 @@ from tsbnn.evaluation.scores import (
     sample_quantile,
     seasonal_error,
 )
-from tsbnn.evaluation.statistics import PairedDifference, paired_difference, paired_differences
+from tsbnn.evaluation.statistics import (
+    PairedDifference,
+    coverage_intervals,
+    paired_difference,
+    paired_differences,
+)
 
 __all__ = [
     "Backtest",
@@ -43,6 +48,7 @@ __all__ = [
     "backtest",
     "central_interval",
     "coverage",
+    "coverage_intervals",
     "crps",
     "crps_ensemble",
     "energy_score",

@@ -70,7 +70,7 @@ def page(
                 "difference": written(d.difference, digits=digits),
                 "low": written(d.low, digits=digits),
                 "high": written(d.high, digits=digits),
-                "relative": written(d.difference / d.value_b, "percent", 1) if d.value_b else "–",
+                "relative": written(d.relative, "percent", 1),
             }
             for d in differences
         ],

@@ -11,7 +11,7 @@ import numpy as np
 
 # Streams of ours start at (seed, purpose): data that somebody drew from `default_rng(seed)` must
 # not meet their own noise again.
-_PURPOSES = {"pit": 11, "naive": 12, "paths": 13, "bootstrap": 14}
+_PURPOSES = {"pit": 11, "naive": 12, "paths": 13, "bootstrap": 14, "bootstrap seeds": 15}
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:

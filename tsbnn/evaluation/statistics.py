@@ -1,9 +1,9 @@
 r"""Whether two models differ by more than luck: paired differences with bootstrap intervals.
 
-Both models forecast the same windows, and a hard window is hard for both. So windows are resampled
-as pairs: each replicate counts every window a random number of times, the same for both models
-and all seeds, and takes the difference of the models' scores, each averaged over seeds. The
-percentiles of these differences bound the interval.
+Both models forecast the same windows, and a hard window is hard for both. So they are resampled as
+pairs: each replicate (see :mod:`tsbnn.evaluation.bootstrap`) draws windows and seeds, the same for
+both models, and takes the difference of their scores, each averaged over seeds. The percentiles of
+these differences bound the interval.
 
 Source: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters 8 and 13.
 """
@@ -11,23 +11,17 @@ Source: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tsbnn.evaluation.randomness import stream
-from tsbnn.evaluation.result import Backtest
+from tsbnn.evaluation.bootstrap import Bootstrap, Scored, Unit, mean_over_seeds, runs_of, score
 from tsbnn.evaluation.shapes import Array
-
-Unit = Literal["series x window", "series", "window"]
-
-_MOST_NUMBERS = 10_000_000  # weights in memory at a time
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Difference of two models' scores, ``a`` − ``b``.
+    r"""Difference of two models' scores, ``a`` − ``b``.
 
     Attributes
     ----------
@@ -37,8 +31,10 @@ class PairedDifference:
         Means over the common seeds, and their difference.
     low, high
         Confidence interval of the difference.
+    relative, relative_low, relative_high
+        ``value_a / value_b - 1`` with its interval; NaN where ``value_b`` is 0.
     confidence
-        Its nominal coverage.
+        Nominal coverage of the intervals.
     num_seeds, num_units
         Common seeds, and resampled units.
     """
@@ -51,13 +47,16 @@ class PairedDifference:
     difference: float
     low: float
     high: float
+    relative: float
+    relative_low: float
+    relative_high: float
     confidence: float
     num_seeds: int
     num_units: int
 
 
 def paired_difference(
-    backtest: Backtest,
+    scored: Scored,
     a: str,
     b: str,
     metric: str = "crps",
@@ -65,26 +64,31 @@ def paired_difference(
     confidence: float = 0.95,
     resamples: int = 2000,
     unit: Unit = "series x window",
+    resample_seeds: bool = True,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare two models of a backtest on one metric.
+    """Compare two models on one metric.
+
+    The intervals tell of other windows and of other seeds at once. Two or three seeds tell little
+    about further ones, and where they differ the intervals are as wide as that makes them.
 
     Parameters
     ----------
-    backtest
-        Its ``scores`` are used.
+    scored
+        A backtest, or :class:`tsbnn.evaluation.StoredScores`.
     a, b
         Names of models. They are compared on the seeds that both have.
     metric
         A score that is kept per window: any but those of the PIT and of cost.
     confidence
-        Nominal coverage of the interval, between 0 and 1.
+        Nominal coverage of the intervals, between 0 and 1.
     resamples
         Bootstrap replicates.
     unit
-        What is resampled: single windows of single series (which takes them as independent), or
-        whole series, or whole windows over all series, which allows for dependence within each
-        and needs some dozen of them.
+        What is resampled beside the seeds: see :class:`tsbnn.evaluation.bootstrap.Bootstrap`.
+    resample_seeds
+        Let seeds vary too, where at least two are common. Otherwise the intervals are about these
+        very trainings.
     seed
         Of the resampling.
 
@@ -94,61 +98,39 @@ def paired_difference(
         For unknown models, metrics or units, no common seed, fewer than two units, and a
         confidence outside (0, 1).
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, not {resamples!r}")
-    seeds = {model: {s for name, s in backtest.scores if name == model} for model in (a, b)}
-    for model, found in seeds.items():
-        if not found:
-            raise ValueError(f"no results of {model!r}; there are {', '.join(backtest.models)}")
-    common = sorted(seeds[a] & seeds[b])
-    if not common:
-        raise ValueError(f"{a!r} and {b!r} have no seed in common: {seeds}")
-    groups = _groups(backtest.windows, unit)
-    num_units = int(groups.max()) + 1
-    if num_units < 2:
-        raise ValueError(f"only {num_units} {unit} to resample: choose another unit")
-
-    def score(model: str, weights: Array | None) -> Array:
-        values = [backtest.scores[model, s].value(metric, weights) for s in common]
-        return np.asarray(np.mean(values, axis=0))
-
-    value_a, value_b = float(score(a, None)), float(score(b, None))
-    generator = stream(seed, "bootstrap")
-    chances = np.full(num_units, 1 / num_units)
-    chunk = max(1, _MOST_NUMBERS // len(groups))
-    differences = []
-    for begin in range(0, resamples, chunk):
-        size = min(chunk, resamples - begin)
-        counts = generator.multinomial(num_units, chances, size=size)
-        weights = counts[:, groups].astype(np.float64)
-        differences.append(score(a, weights) - score(b, weights))
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.nanquantile(np.concatenate(differences), tails)
+    runs_a, runs_b = runs_of(scored, a, b)
+    bootstrap = Bootstrap(scored.windows, unit, confidence, resamples, resample_seeds, seed)
+    value = score(metric)
+    at_a, at_b = (bootstrap.replicates(runs, value) for runs in (runs_a, runs_b))
+    value_a, value_b = (mean_over_seeds(runs, value) for runs in (runs_a, runs_b))
+    low, high = bootstrap.interval(at_a - at_b)
+    relative_low, relative_high = bootstrap.interval(_relative(at_a, at_b))
     return PairedDifference(
         a=a,
         b=b,
         metric=metric,
-        value_a=value_a,
-        value_b=value_b,
-        difference=value_a - value_b,
+        value_a=float(value_a),
+        value_b=float(value_b),
+        difference=float(value_a - value_b),
         low=float(low),
         high=float(high),
+        relative=float(_relative(value_a, value_b)),
+        relative_low=float(relative_low),
+        relative_high=float(relative_high),
         confidence=confidence,
-        num_seeds=len(common),
-        num_units=num_units,
+        num_seeds=len(runs_a),
+        num_units=bootstrap.num_units,
     )
 
 
 def paired_differences(
-    backtest: Backtest, reference: str, metric: str = "crps", **settings: object
+    scored: Scored, reference: str, metric: str = "crps", **settings: object
 ) -> pd.DataFrame:
     """Compare every other model with one: a row for each, as :class:`PairedDifference` has them.
 
     Parameters
     ----------
-    backtest, metric
+    scored, metric
         As in :func:`paired_difference`.
     reference
         The model ``b``.
@@ -156,18 +138,75 @@ def paired_differences(
         Further arguments of :func:`paired_difference`.
     """
     rows = [
-        paired_difference(backtest, model, reference, metric, **settings)  # type: ignore[arg-type]
-        for model in backtest.models
+        paired_difference(scored, model, reference, metric, **settings)  # type: ignore[arg-type]
+        for model in scored.models
         if model != reference
     ]
     return pd.DataFrame(rows, columns=list(PairedDifference.__dataclass_fields__))
 
 
-def _groups(windows: pd.DataFrame, unit: str) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Place of the unit to which each window belongs."""
-    if unit == "series x window":
-        return np.arange(len(windows))
-    columns = {"series": "item_id", "window": "window"}
-    if unit not in columns:
-        raise ValueError(f"unit must be 'series x window', 'series' or 'window', not {unit!r}")
-    return np.asarray(pd.factorize(windows[columns[unit]])[0])
+def coverage_intervals(
+    scored: Scored,
+    models: list[str] | None = None,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    unit: Unit = "series x window",
+    resample_seeds: bool = True,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Coverage of the central intervals against nominal, and what width bought it.
+
+    Parameters
+    ----------
+    scored
+        A backtest, or :class:`tsbnn.evaluation.StoredScores`.
+    models
+        Names; all if None.
+    confidence, resamples, unit, resample_seeds, seed
+        As in :func:`paired_difference`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model, nominal, coverage, low, high, width``: one row for each model and each interval
+        whose coverage is kept, coverages as shares with their confidence interval, the mean width
+        in target units (NaN where widths are not kept).
+
+    Raises
+    ------
+    ValueError
+        As in :func:`paired_difference`, and if a model has no coverage kept.
+    """
+    bootstrap = Bootstrap(scored.windows, unit, confidence, resamples, resample_seeds, seed)
+    rows = []
+    for model in scored.models if models is None else models:
+        (runs,) = runs_of(scored, model)
+        kept = sorted(
+            int(name.removeprefix("coverage_"))
+            for name in runs[0].numerators
+            if name.startswith("coverage_")
+        )
+        if not kept:
+            raise ValueError(f"no coverage of {model!r} is kept: store metrics like 'coverage_95'")
+        for percent in kept:
+            value = score(f"coverage_{percent}")
+            low, high = np.clip(bootstrap.interval(bootstrap.replicates(runs, value)), 0.0, 1.0)
+            width = f"width_{percent}"
+            rows.append(
+                {
+                    "model": model,
+                    "nominal": percent / 100,
+                    "coverage": float(mean_over_seeds(runs, value)),
+                    "low": float(low),
+                    "high": float(high),
+                    "width": float(mean_over_seeds(runs, score(width)))
+                    if width in runs[0].numerators
+                    else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _relative(a: Array, b: Array) -> Array:
+    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=b != 0) - 1)

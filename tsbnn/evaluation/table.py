@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tsbnn.evaluation.bootstrap import Unit
 from tsbnn.evaluation.result import Backtest
 from tsbnn.evaluation.shapes import Array
-from tsbnn.evaluation.statistics import Unit
 
 Kind = Literal["number", "percent", "count", "seconds"]
 
