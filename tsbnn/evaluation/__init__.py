@@ -36,6 +36,7 @@ from tsbnn.evaluation.statistics import (
     paired_difference,
     paired_differences,
 )
+from tsbnn.evaluation.stored_scores import StoredScores
 
 __all__ = [
     "Backtest",
@@ -45,6 +46,7 @@ __all__ = [
     "PairedDifference",
     "SeasonalNaiveGaussian",
     "SeasonalNaiveGaussianPredictor",
+    "StoredScores",
     "backtest",
     "central_interval",
     "coverage",
