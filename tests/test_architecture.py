@@ -33,15 +33,16 @@ ARROWS = {
     "forecasting": may(
         "inference networks", "gluonts lightning numpy orjson pandas safetensors torch"
     ),
-    "datasets": may("", "gluonts numpy pandas"),
+    "datasets": may("", "filelock gluonts numpy pandas platformdirs rich"),
     "evaluation": may(
         "", "gluonts jinja2 lightning matplotlib numba numpy orjson pandas properscoring torch"
     ),
+    "plotting": may("evaluation", ""),
     "cli": may(
-        "evaluation datasets forecasting inference networks", "numpy orjson pandas rich torch typer"
+        "evaluation plotting datasets forecasting inference networks", "numpy orjson pandas rich torch typer"
     ),
     # The front, tsbnn/__init__.py: names from everywhere, looked up when asked for.
-    "": may("evaluation datasets forecasting inference networks", ""),
+    "": may("evaluation plotting datasets forecasting inference networks", ""),
 }
 
 

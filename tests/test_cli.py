@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import warnings
 from pathlib import Path
 from typing import Any
@@ -261,11 +262,17 @@ def test_bad_data(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_public_data_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_data_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setattr("tsbnn.datasets.locations.cache_folder", lambda: tmp_path)
     monkeypatch.delenv("TSBNN_DATA_DIR", raising=False)
     result = run("backtest", "--dataset", "etth1")
     assert result.exit_code == 3
-    assert "TSBNN_DATA_DIR" in one_line(result)
+    for words in ("ett/ETTh1.csv", "no route to host", "TSBNN_DATA_DIR"):
+        assert words in one_line(result)
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, method: str = "") -> None:

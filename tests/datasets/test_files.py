@@ -1,85 +1,13 @@
-"""Files of datasets: found, checked, and named when absent or altered; tables read from disk."""
+"""A user's own tables read from files."""
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tsbnn.datasets import (
-    DatasetFileError,
-    FrameFileError,
-    UnknownDatasetError,
-    from_frame,
-    load,
-    load_frame,
-    read_frame,
-    specs,
-)
-from tsbnn.datasets.files import bundled_folder
-
-PUBLIC = [name for name, spec in specs().items() if not spec.bundled]
-
-
-@pytest.mark.parametrize("name", specs())
-def test_an_absent_file_is_named_with_its_source(name: str, tmp_path: Path) -> None:
-    file = specs()[name].files[0]
-    with pytest.raises(DatasetFileError) as caught:
-        load(name, root=tmp_path)
-    for part in (repr(name), file.path, str(tmp_path), file.url, "absent"):
-        assert part in str(caught.value)
-    assert (caught.value.file, caught.value.folder) == (file.path, tmp_path)
-    assert caught.value.url == file.url
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_an_altered_file_is_refused(name: str, tmp_path: Path) -> None:
-    file = specs()[name].files[0]
-    path = tmp_path / file.path
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"other bytes")
-    with pytest.raises(DatasetFileError, match="not the registered one") as caught:
-        load(name, root=tmp_path)
-    assert file.sha256 in str(caught.value)
-    assert file.url in str(caught.value)
-
-
-def test_an_altered_bundled_file_is_refused(tmp_path: Path) -> None:
-    text = (bundled_folder() / "elnino.csv").read_text()
-    (tmp_path / "elnino.csv").write_text(text.replace("23.11", "23.12", 1))
-    with pytest.raises(DatasetFileError, match=r"elnino\.csv"):
-        load("elnino", root=tmp_path)
-    (tmp_path / "elnino.csv").write_bytes((bundled_folder() / "elnino.csv").read_bytes())
-    assert len(load_frame("elnino", root=tmp_path)) == 732
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_without_a_folder_the_message_says_how_to_get_it(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TSBNN_DATA_DIR", raising=False)
-    with pytest.raises(DatasetFileError, match="TSBNN_DATA_DIR is not set") as caught:
-        load(name)
-    for file in specs()[name].files:
-        assert f"{file.url} to FOLDER/{file.path}" in str(caught.value)
-
-
-def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TSBNN_DATA_DIR", str(tmp_path))
-    with pytest.raises(DatasetFileError, match=r"\(TSBNN_DATA_DIR\)") as caught:
-        load("etth1")
-    assert caught.value.folder == tmp_path
-    assert len(load("elnino").dataset) == 1  # bundled sets do not look there
-
-
-def test_unknown_names() -> None:
-    with pytest.raises(UnknownDatasetError, match="did you mean 'seattle_weather'") as caught:
-        load("seatle_weather")
-    assert all(name in str(caught.value) for name in specs())
-
+from tsbnn.datasets import FrameFileError, from_frame, read_frame
 
 FRAME = pd.DataFrame({"day": ["2024-01-01", "2024-01-02", "2024-01-03"], "sold": [1.5, None, 3.0]})
 

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from tsbnn.datasets import LoadedDataset, load, load_frame, specs
-from tsbnn.datasets.files import bundled_folder, sha256
+from tsbnn.datasets.downloading import sha256
+from tsbnn.datasets.locations import bundled_folder
 
 BUNDLED = [name for name, spec in specs().items() if spec.bundled]
 PUBLIC = [name for name, spec in specs().items() if not spec.bundled]

@@ -6,6 +6,7 @@ from tsbnn.datasets.errors import (
     ColumnError,
     CovariateError,
     DatasetFileError,
+    DownloadError,
     DuplicateTimestampError,
     EmptyFrameError,
     FrameError,
@@ -26,7 +27,9 @@ from tsbnn.datasets.frame import from_frame
 from tsbnn.datasets.frame_dataset import FrameDataset
 from tsbnn.datasets.frequencies import Frequency, parse_frequency
 from tsbnn.datasets.loading import LoadedDataset, load, load_frame
+from tsbnn.datasets.locations import download, locate
 from tsbnn.datasets.registry import specs
+from tsbnn.datasets.schema import FrameSchema
 from tsbnn.datasets.spec import DataFile, Spec
 
 __all__ = [
@@ -34,11 +37,13 @@ __all__ = [
     "CovariateError",
     "DataFile",
     "DatasetFileError",
+    "DownloadError",
     "DuplicateTimestampError",
     "EmptyFrameError",
     "FrameDataset",
     "FrameError",
     "FrameFileError",
+    "FrameSchema",
     "Frequency",
     "FrequencyError",
     "FutureCovariateError",
@@ -52,9 +57,11 @@ __all__ = [
     "TargetError",
     "TimestampError",
     "UnknownDatasetError",
+    "download",
     "from_frame",
     "load",
     "load_frame",
+    "locate",
     "parse_frequency",
     "read_frame",
     "specs",

@@ -105,20 +105,26 @@ class DatasetFileError(ValueError):
     file
         The file's path below ``folder``.
     folder
-        The folder it was looked for in, or None where none is set.
+        The folder it was looked for in, or downloaded to.
     url
         Where the file comes from.
     """
 
-    def __init__(self, message: str, *, file: str, folder: Path | None, url: str) -> None:
+    def __init__(self, message: str, *, file: str, folder: Path, url: str) -> None:
         super().__init__(message)
         self.file = file
         self.folder = folder
         self.url = url
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_dataset_file_error, (str(self), self.file, self.folder, self.url))
+        return (_dataset_file_error, (type(self), str(self), self.file, self.folder, self.url))
 
 
-def _dataset_file_error(message: str, file: str, folder: Path | None, url: str) -> DatasetFileError:
-    return DatasetFileError(message, file=file, folder=folder, url=url)
+class DownloadError(DatasetFileError):
+    """A file of a registered dataset cannot be downloaded, or what came is not the file."""
+
+
+def _dataset_file_error(
+    kind: type[DatasetFileError], message: str, file: str, folder: Path, url: str
+) -> DatasetFileError:
+    return kind(message, file=file, folder=folder, url=url)

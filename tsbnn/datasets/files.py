@@ -1,105 +1,15 @@
-"""Where data files lie, whether they are the right ones, and reading a user's own table."""
+"""Reading a user's own table from a file."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.util
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from tsbnn.datasets.errors import DatasetFileError, FrameFileError
-from tsbnn.datasets.spec import DataFile, Spec
-
-DATA_DIR_VARIABLE = "TSBNN_DATA_DIR"
-
-
-def bundled_folder() -> Path:
-    """The folder of the bundled series: ``tsbnn/_data`` in a wheel, ``data`` in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_data"
-    return installed if installed.is_dir() else package.parent / "data"
-
-
-def find_files(spec: Spec, root: str | os.PathLike[str] | None = None) -> list[Path]:
-    """The files of a dataset, each checked against its registered sha256.
-
-    Parameters
-    ----------
-    spec
-        The dataset.
-    root
-        Folder to look in; None takes the bundled folder for bundled sets, and for the others the
-        one that the environment variable ``TSBNN_DATA_DIR`` names.
-
-    Returns
-    -------
-    list of pathlib.Path
-        One path per file, in the order of ``spec.files``.
-
-    Raises
-    ------
-    DatasetFileError
-        If a file is absent or altered; the message names file, folder and source.
-    """
-    if root is not None:
-        folder, origin = Path(root), "the folder given"
-    elif spec.bundled:
-        folder, origin = bundled_folder(), "the folder of the bundled series"
-    elif os.environ.get(DATA_DIR_VARIABLE):
-        folder, origin = Path(os.environ[DATA_DIR_VARIABLE]), DATA_DIR_VARIABLE
-    else:
-        file = spec.files[0]
-        raise DatasetFileError(
-            f"dataset {spec.name!r} is not bundled, and {DATA_DIR_VARIABLE} is not set. Download "
-            f"{_downloads(spec.files)}, then set {DATA_DIR_VARIABLE} to FOLDER (or pass it as "
-            "root).",
-            file=file.path,
-            folder=None,
-            url=file.url,
-        )
-    return [_check(spec, file, folder, origin) for file in spec.files]
-
-
-def _check(spec: Spec, file: DataFile, folder: Path, origin: str) -> Path:
-    path = folder / file.path
-    again = (
-        "reinstall tsbnn, or restore the file"
-        if spec.bundled
-        else f"download {file.url} to {path}, unchanged"
-    )
-    if not path.is_file():
-        raise DatasetFileError(
-            f"dataset {spec.name!r}: the file {file.path} is absent from {folder} ({origin}). It "
-            f"comes from {file.url}; {again}.",
-            file=file.path,
-            folder=folder,
-            url=file.url,
-        )
-    found = sha256(path)
-    if found != file.sha256:
-        raise DatasetFileError(
-            f"dataset {spec.name!r}: the file {file.path} in {folder} ({origin}) is not the "
-            f"registered one: its sha256 is {found}, registered is {file.sha256}. It comes from "
-            f"{file.url}; {again}.",
-            file=file.path,
-            folder=folder,
-            url=file.url,
-        )
-    return path
-
-
-def sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _downloads(files: Sequence[DataFile]) -> str:
-    return " and ".join(f"{file.url} to FOLDER/{file.path}" for file in files)
+from tsbnn.datasets.errors import FrameFileError
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tsbnn.datasets.files import find_files
 from tsbnn.datasets.frame import from_frame
 from tsbnn.datasets.frame_dataset import FrameDataset
+from tsbnn.datasets.locations import find_files
 from tsbnn.datasets.registry import find_spec
 from tsbnn.datasets.spec import Spec
 
@@ -80,7 +80,9 @@ class LoadedDataset:
         return self.dataset.freq
 
 
-def load_frame(name: str, root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+def load_frame(
+    name: str, root: str | os.PathLike[str] | None = None, *, quiet: bool = False
+) -> pd.DataFrame:
     """A registered dataset as a tidy frame, cut to its split.
 
     Parameters
@@ -88,8 +90,11 @@ def load_frame(name: str, root: str | os.PathLike[str] | None = None) -> pd.Data
     name
         Its name, see :func:`~tsbnn.datasets.specs`.
     root
-        Folder of its files; None takes the bundled ones, or the folder that ``TSBNN_DATA_DIR``
-        names.
+        Folder of its files; None takes the bundled ones, those in the folder that
+        ``TSBNN_DATA_DIR`` names, and those in the user's cache folder, to which absent ones are
+        downloaded first (see :func:`~tsbnn.datasets.download`).
+    quiet
+        Whether to leave out the bar that a terminal shows for a download of more than two seconds.
 
     Returns
     -------
@@ -101,18 +106,21 @@ def load_frame(name: str, root: str | os.PathLike[str] | None = None) -> pd.Data
     UnknownDatasetError
         If no dataset has that name.
     DatasetFileError
-        If a file is absent or altered.
+        If a file is absent or altered, or (as its subclass ``DownloadError``) cannot be
+        downloaded.
     """
     spec = find_spec(name)
-    return spec.parser(find_files(spec, root))
+    return spec.parser(find_files(spec, root, quiet=quiet))
 
 
-def load(name: str, root: str | os.PathLike[str] | None = None) -> LoadedDataset:
+def load(
+    name: str, root: str | os.PathLike[str] | None = None, *, quiet: bool = False
+) -> LoadedDataset:
     """A registered dataset as GluonTS datasets, with its split.
 
     Parameters
     ----------
-    name, root
+    name, root, quiet
         As in :func:`load_frame`.
 
     Returns
@@ -133,7 +141,7 @@ def load(name: str, root: str | os.PathLike[str] | None = None) -> LoadedDataset
     """
     spec = find_spec(name)
     dataset = from_frame(
-        load_frame(name, root),
+        load_frame(name, root, quiet=quiet),
         item_id="item_id",
         timestamp="timestamp",
         freq=spec.freq,

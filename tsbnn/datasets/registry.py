@@ -1,4 +1,4 @@
-"""The registered datasets: bundled ones, and public ones read from TSBNN_DATA_DIR."""
+"""The registered datasets: bundled ones, and public ones that are downloaded on first use."""
 
 from __future__ import annotations
 
@@ -251,6 +251,6 @@ def find_spec(name: str) -> Spec:
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise UnknownDatasetError(
         f"no dataset is named {name!r}; {hint}Bundled: {', '.join(s.name for s in _BUNDLED)}; "
-        f"read from TSBNN_DATA_DIR: {', '.join(s.name for s in _PUBLIC)}. A frame of your own: "
+        f"downloaded on first use: {', '.join(s.name for s in _PUBLIC)}. A frame of your own: "
         "from_frame."
     )

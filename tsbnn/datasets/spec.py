@@ -18,7 +18,7 @@ class DataFile:
     path
         Its path below the data folder.
     url
-        Where these very bytes come from.
+        Where these very bytes come from: a download for a public set, a page for a bundled one.
     sha256
         Of its bytes, in hexadecimal.
     """
