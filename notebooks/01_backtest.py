@@ -38,12 +38,12 @@ import torch
 from tsbnn import BayesianEstimator, DeepAREstimator, backtest
 from tsbnn.datasets import from_frame, load_frame
 from tsbnn.evaluation import paired_difference, pit
-from tsbnn.evaluation.plot_style import style
-from tsbnn.evaluation.plotting import (
+from tsbnn.plotting import (
     plot_epistemic_share,
     plot_forecast,
     plot_pit,
     plot_reliability,
+    style,
 )
 
 # TSBNN_SHORT=1 runs every cell with a tiny budget: enough to see that they work, not to learn.

@@ -24,7 +24,7 @@ _HOMES = {
     "load": "tsbnn.forecasting",
     "save": "tsbnn.forecasting",
 }
-_SUBPACKAGES = ("datasets", "evaluation", "forecasting", "inference", "networks")
+_SUBPACKAGES = ("datasets", "evaluation", "forecasting", "inference", "networks", "plotting")
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 

@@ -14,13 +14,10 @@ import numpy as np
 from tsbnn.evaluation.calibration import central_interval, pit, pit_histogram
 from tsbnn.evaluation.epistemic import epistemic_variance
 from tsbnn.evaluation.plot_style import style
-from tsbnn.evaluation.plotting import (
-    plot_differences,
-    plot_epistemic_share,
-    plot_forecast,
-    plot_pit,
-    plot_reliability,
-)
+from tsbnn.evaluation.plots.calibration import plot_pit, plot_reliability
+from tsbnn.evaluation.plots.comparisons import plot_differences
+from tsbnn.evaluation.plots.decomposition import plot_epistemic_share
+from tsbnn.evaluation.plots.forecasts import plot_forecast
 from tsbnn.evaluation.result import Backtest
 from tsbnn.evaluation.shapes import Array
 from tsbnn.evaluation.statistics import PairedDifference

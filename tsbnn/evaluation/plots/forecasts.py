@@ -1,0 +1,104 @@
+"""Plots of one forecast in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tsbnn.evaluation.calibration import central_interval
+from tsbnn.evaluation.epistemic import epistemic_variance, running_mean
+from tsbnn.evaluation.plot_style import ink
+from tsbnn.evaluation.plots.drawing import axes, band, date_axis, percent, times
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Half-width of a central 90 % interval of a Normal, in standard deviations.
+_NINETY = 1.6448536269514722
+
+
+def plot_forecast(
+    forecast: Any,
+    *,
+    observed: ArrayLike | None = None,
+    history: ArrayLike | None = None,
+    intervals: Sequence[float] = (0.5, 0.9),
+    smooth: int = 5,
+    unit: str | None = None,
+    name: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""Fan chart of one forecast; what the model does not know is shaded apart.
+
+    Central intervals of the paths lie behind the median. A forecast with an
+    ``epistemic_variance`` :math:`v` (over weight draws, in squared target units) gets one band
+    more around the paths' mean: :math:`\pm 1.645 \sqrt{\max(\bar v, 0)}`, where 90 % of the
+    posterior's networks see their mean. A few paths per draw tell :math:`v` with much noise, so
+    :math:`\bar v` is its running mean over ``smooth`` steps, not floored before; one path per
+    draw does not tell it at all, and there is no such band.
+
+    Parameters
+    ----------
+    forecast
+        A GluonTS forecast: ``start_date`` and ``samples`` (``num_samples x time``), or at least
+        ``quantile``.
+    observed
+        Labels in target units, ``time``; NaN where unobserved.
+    history
+        What came right before the forecast, in target units, any length.
+    intervals
+        Nominal coverages of the bands.
+    smooth
+        Steps over which the epistemic variance is averaged; 1 leaves it as it is.
+    unit
+        Unit of the target, for the axis.
+    name
+        Name of the series, for the axis; the forecast's ``item_id`` if None.
+    ax
+        Where to draw; new axes if None.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not as long as the forecast, or a coverage does not lie between 0 and 1.
+    """
+    ax = axes(ax)
+    samples = getattr(forecast, "samples", None)
+    middle = np.asarray(forecast.quantile(0.5), dtype=np.float64)
+    steps = len(middle)
+    past = np.empty(0) if history is None else np.asarray(history, dtype=np.float64)
+    dates = times(forecast.start_date, len(past), steps)
+    behind, ahead = dates[: len(past)], dates[len(past) :]
+    widest_first = sorted(intervals, reverse=True)
+    for rank, nominal in enumerate(widest_first):
+        if samples is None:
+            low, high = (forecast.quantile((1 + sign * nominal) / 2) for sign in (-1, 1))
+        else:
+            low, high = central_interval(samples, nominal)
+        band(ax, ahead, low, high, "C0", 0.22 + 0.18 * rank, percent(nominal, "interval"))
+    variance = epistemic_variance(forecast)
+    if variance is not None and variance.max(initial=0.0) > 0:
+        reach = _NINETY * np.sqrt(np.maximum(running_mean(variance, smooth), 0.0))
+        mean = np.asarray(forecast.mean, dtype=np.float64)
+        band(ax, ahead, mean - reach, mean + reach, "C1", 0.6, "epistemic part")
+    ax.plot(ahead, middle, color="C0", label="median", marker="o" if steps == 1 else None)
+    labels = np.full(steps, np.nan) if observed is None else np.asarray(observed, np.float64)
+    if labels.shape != (steps,):
+        raise ValueError(f"labels of shape {labels.shape} do not fit a forecast of {steps} steps")
+    if len(past) or observed is not None:
+        ax.plot(behind, past, color=ink(), linewidth=1.1, alpha=0.75)
+        ax.plot(
+            ahead, labels, color=ink(), linewidth=0.8, marker="o", markersize=2.6, label="observed"
+        )
+    half = (dates[-1] - dates[0]) / max(1, 2 * (len(dates) - 1))
+    if len(past):
+        ax.axvline(ahead[0] - half, color=ink(), linewidth=0.8, linestyle=":")
+    if len(dates) > 1:
+        ax.set_xlim(dates[0], dates[-1] + half)
+    series = name or getattr(forecast, "item_id", None) or "target"
+    ax.set_ylabel(f"{series} ({unit})" if unit else str(series))
+    date_axis(ax)
+    return ax
