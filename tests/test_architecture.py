@@ -26,23 +26,26 @@ def may(parts: str, libraries: str) -> May:
     return May(frozenset(parts.split()), frozenset(libraries.split()))
 
 
-# cli -> evaluation, datasets, forecasting -> inference, networks.
+# cli -> forecaster -> evaluation, forecasting -> datasets, inference, networks.
 ARROWS = {
     "inference": may("", "torch"),
     "networks": may("", "gluonts torch"),
     "forecasting": may(
-        "inference networks", "gluonts lightning numpy orjson pandas safetensors torch"
+        "datasets inference networks", "gluonts lightning numpy orjson pandas safetensors torch"
     ),
+    "forecaster": may("datasets forecasting inference", "gluonts numpy pandas"),
     "datasets": may("", "filelock gluonts numpy pandas platformdirs rich"),
     "evaluation": may(
-        "", "gluonts jinja2 lightning matplotlib numba numpy orjson pandas properscoring torch"
+        "",
+        "gluonts jinja2 lightning matplotlib numba numpy orjson pandas properscoring scipy torch",
     ),
     "plotting": may("evaluation", ""),
     "cli": may(
-        "evaluation plotting datasets forecasting inference networks", "numpy orjson pandas rich torch typer"
+        "evaluation plotting datasets forecaster forecasting inference networks",
+        "numpy orjson pandas rich torch typer",
     ),
     # The front, tsbnn/__init__.py: names from everywhere, looked up when asked for.
-    "": may("evaluation plotting datasets forecasting inference networks", ""),
+    "": may("evaluation plotting datasets forecaster forecasting inference networks", ""),
 }
 
 

@@ -58,7 +58,7 @@ def test_a_training_frame_ends_with_its_target() -> None:
 
 
 def test_future_frame_and_trailing_rows_are_the_same() -> None:
-    by_frame = build(shops(), future=later(3), prediction_length=3)
+    by_frame = build(shops(), future_covariates=later(3), prediction_length=3)
     by_rows = build(pd.concat([shops(), later(3)]).sample(frac=1.0, random_state=1))
     for one, two in zip(by_frame, by_rows, strict=True):
         assert one["item_id"] == two["item_id"]
@@ -72,7 +72,7 @@ def test_future_frame_and_trailing_rows_are_the_same() -> None:
 
 
 def test_longer_futures_are_cut_to_the_prediction_length() -> None:
-    dataset = build(shops(), future=later(5), prediction_length=2)
+    dataset = build(shops(), future_covariates=later(5), prediction_length=2)
     assert dataset[1]["feat_dynamic_real"].shape == (2, 8)
 
 
@@ -83,20 +83,24 @@ def test_missing_targets_before_the_horizon_stay_unobserved() -> None:
     assert dataset.lengths.tolist() == [6, 6]
     assert np.isnan(dataset[0]["target"][-1])
     assert build(frame).lengths.tolist() == [5, 5]
-    kept = build(frame[frame["timestamp"] < "2024-01-07"], future=later(2), prediction_length=2)
+    kept = build(
+        frame[frame["timestamp"] < "2024-01-07"], future_covariates=later(2), prediction_length=2
+    )
     assert kept.lengths.tolist() == [6, 6]
 
 
 def test_a_short_future_names_the_series_and_the_end_it_needs() -> None:
     future = later(3).iloc[:-1]
     with pytest.raises(FutureCovariateError, match=r"series 'b'.* 2 steps.* 2024-01-09") as caught:
-        build(shops(), future=future, prediction_length=3)
+        build(shops(), future_covariates=future, prediction_length=3)
     assert (caught.value.series, caught.value.value) == ("b", 2)
 
 
 def test_future_rows_must_be_of_known_series() -> None:
-    with pytest.raises(FutureCovariateError, match=r"future, row 0.* no series 'c'") as caught:
-        build(shops(), future=later(2).assign(item_id="c"))
+    with pytest.raises(
+        FutureCovariateError, match=r"future_covariates, row 0.* no series 'c'"
+    ) as caught:
+        build(shops(), future_covariates=later(2).assign(item_id="c"))
     assert (caught.value.series, caught.value.row) == ("c", 0)
 
 
@@ -104,17 +108,17 @@ def test_future_rows_must_follow() -> None:
     early = later(2).assign(timestamp=pd.Timestamp("2023-12-01"))
     early["timestamp"] += pd.to_timedelta([0, 1, 0, 1], "D")
     with pytest.raises(FutureCovariateError, match=r"2023-12-01 .*last row in df, 2024-01-06"):
-        build(shops(), future=early)
+        build(shops(), future_covariates=early)
     again = later(2).assign(timestamp=lambda f: f["timestamp"] - pd.Timedelta(days=1))
     with pytest.raises(DuplicateTimestampError, match="2024-01-06"):
-        build(shops(), future=again)
+        build(shops(), future_covariates=again)
 
 
 def test_a_gap_before_the_future_is_missing() -> None:
     future = later(3)
     future = future[future["timestamp"] != pd.Timestamp("2024-01-07")]
     with pytest.raises(CovariateError, match=r"series 'a', column 'price', 2024-01-07"):
-        build(shops(), future=future, prediction_length=2)
+        build(shops(), future_covariates=future, prediction_length=2)
 
 
 def test_fill_covariates_carries_values_on_within_each_series() -> None:
@@ -155,9 +159,9 @@ def test_rows_of_the_future_need_no_past_covariates_and_lend_none(as_rows: bool)
     frame.loc[[10, 11], "promo"] = np.nan
     entries = []
     for garbage in (np.nan, 1e9, -7.0):
-        arguments: dict[str, Any] = {"df": frame, "future": ahead.assign(promo=garbage)}
+        arguments: dict[str, Any] = {"df": frame, "future_covariates": ahead.assign(promo=garbage)}
         if as_rows:
-            arguments = {"df": pd.concat([frame, arguments["future"]])}
+            arguments = {"df": pd.concat([frame, arguments["future_covariates"]])}
         dataset = from_frame(
             item_id="item_id",
             known_covariates="price",
@@ -176,7 +180,7 @@ def test_rows_of_the_future_need_no_past_covariates_and_lend_none(as_rows: bool)
         item_id="item_id",
         known_covariates="price",
         past_covariates="promo",
-        future=ahead[ahead["item_id"] == "b"],
+        future_covariates=ahead[ahead["item_id"] == "b"],
     )
     assert bare[1]["past_feat_dynamic_real"].shape == (1, 6)
 
@@ -218,7 +222,7 @@ def test_past_covariates_are_cut_with_the_target() -> None:
         item_id="item_id",
         known_covariates="promo",
         past_covariates="price",
-        future=later(2),
+        future_covariates=later(2),
     )
     assert ahead[0]["past_feat_dynamic_real"].shape == (1, 6)
     assert ahead.training[0]["past_feat_dynamic_real"].shape == (1, 6)
@@ -229,8 +233,8 @@ def test_wrong_columns_of_past_covariates_are_named() -> None:
         from_frame(shops(), item_id="item_id", past_covariates="prise")
     with pytest.raises(ColumnError, match="named as known_covariates and as past_covariates"):
         build(shops(), past_covariates="price")
-    with pytest.raises(ColumnError, match="future is about known covariates"):
-        build_past(shops(), future=later(2))
+    with pytest.raises(ColumnError, match="future_covariates is about known covariates"):
+        build_past(shops(), future_covariates=later(2))
     with pytest.raises(ColumnError, match="fill_covariates is about covariates"):
         from_frame(shops(), item_id="item_id", fill_covariates=True)
 

@@ -315,7 +315,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], type[ValueError], list[str], dict[st
     ),
     "future without covariates": (
         None,
-        {"future": shops()},
+        {"future_covariates": shops()},
         errors.ColumnError,
         ["known_covariates"],
         {},

@@ -41,8 +41,8 @@ def number_future_items(
     if len(unknown):
         row, value = values.index[unknown[0]], values.iloc[int(unknown[0])]
         raise FutureCovariateError(
-            f"future, row {show(row)}, column {show(values.name)}: df has no series "
-            f"{show(value)}; future may hold rows of the series in df only",
+            f"future_covariates, row {show(row)}, column {show(values.name)}: df has no series "
+            f"{show(value)}; future_covariates may hold rows of the series in df only",
             series=value,
             column=values.name,
             row=row,
@@ -68,8 +68,8 @@ def check_follows(rows: Rows, num_past: int) -> None:
     row = begin + int(np.flatnonzero(future[begin:stop])[0])
     last = begin + int(np.flatnonzero(~future[begin:stop])[-1])
     raise FutureCovariateError(
-        f"future, {rows.place(row)}: the timestamp {show(rows.stamp(row))} lies before the "
-        f"series' last row in df, {show(rows.stamp(last))}; future rows must follow it",
+        f"future_covariates, {rows.place(row)}: the timestamp {show(rows.stamp(row))} lies before "
+        f"the series' last row in df, {show(rows.stamp(last))}; future rows must follow it",
         **rows.where(row),
     )
 
@@ -129,8 +129,8 @@ def split_horizon(
             f"{rows.name(i)}: its target ends at {last} and its known covariates go on for "
             f"{int(horizon[i])} steps, but prediction_length={prediction_length} needs "
             f"{prediction_length}, through {need}{others(len(short), 'series')}. Give these rows "
-            "in future=..., or at the end of df with a missing target; for a frame to train on, "
-            "leave out prediction_length.",
+            "in future_covariates=..., or at the end of df with a missing target; for a frame to "
+            "train on, leave out prediction_length.",
             series=rows.items[i],
             value=int(horizon[i]),
         )

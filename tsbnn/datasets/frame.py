@@ -37,6 +37,7 @@ class _Columns:
     freq: object
     known: list[NDArray[np.float64]]
     past: list[NDArray[np.float64]]
+    time_zone: Any
 
 
 def from_frame(
@@ -49,7 +50,7 @@ def from_frame(
     known_covariates: Hashable | Sequence[Hashable] = (),
     past_covariates: Hashable | Sequence[Hashable] = (),
     static_features: Hashable | Sequence[Hashable] = (),
-    future: pd.DataFrame | None = None,
+    future_covariates: pd.DataFrame | None = None,
     prediction_length: int | None = None,
     static_categories: Mapping[Any, Iterable[Any]] | None = None,
     fill_covariates: bool = False,
@@ -88,7 +89,7 @@ def from_frame(
     static_features
         Columns with one value per series. Numbers (integers too) become ``feat_static_real``; text,
         booleans and pandas categoricals become codes in ``feat_static_cat``.
-    future
+    future_covariates
         Rows after each series' last one with ``item_id``, ``timestamp`` and the known covariates.
         Without it, rows at a series' end whose target is missing are its future: they hold
         covariates only, and the target ends before them.
@@ -113,7 +114,7 @@ def from_frame(
         A ``ValueError`` whose subclasses say what is wrong, and whose message and attributes name
         series, column, row and value: see :mod:`tsbnn.datasets.errors`.
     TypeError
-        If ``df`` or ``future`` is no frame.
+        If ``df`` or ``future_covariates`` is no frame.
 
     Examples
     --------
@@ -127,9 +128,10 @@ def from_frame(
     static = _names(static_features)
     if prediction_length is not None and prediction_length < 1:
         raise ValueError(f"prediction_length={prediction_length}: it must be at least 1")
-    if not known and future is not None:
+    if not known and future_covariates is not None:
         raise ColumnError(
-            "future is about known covariates: name their columns in known_covariates=(...)"
+            "future_covariates is about known covariates: name their columns in "
+            "known_covariates=(...)"
         )
     if not known and not past and fill_covariates:
         raise ColumnError(
@@ -159,10 +161,10 @@ def from_frame(
     grid = lay_grid(rows, resolve_frequency(rows, read.freq if freq is None else freq))
     statics = read_statics(static_columns, rows, read.ids, static_categories or {})
     past_length, known_columns, past_columns = None, read.known, read.past
-    if future is not None:
+    if future_covariates is not None:
         past_length = grid.length
-        ahead_table = as_table(future, target, "future")
-        ahead = _read(ahead_table, "future", item_id, timestamp, known, ())
+        ahead_table = as_table(future_covariates, target, "future_covariates")
+        ahead = _read(ahead_table, "future_covariates", item_id, timestamp, known, ())
         more = number_future_items(ahead.ids, len(ahead_table), items)
         rows = sort_rows(
             np.concatenate([series, more]),
@@ -203,6 +205,7 @@ def from_frame(
         static_reals=statics.real,
         columns=ColumnNames(item_id, timestamp, target),
         fill_covariates=fill_covariates,
+        time_zone=read.time_zone,
         info={"target": target},
         _first=grid.first,
         _offset=offset,
@@ -248,7 +251,8 @@ def _read(
 
     known_numbers = numbers(known_columns, "known covariate", "known at every step")
     past_numbers = numbers(past_columns, "past covariate", "known at every step of the target")
-    return _Columns(ids, name, stamps, freq, known_numbers, past_numbers)
+    zone = getattr(times.dtype, "tz", None)
+    return _Columns(ids, name, stamps, freq, known_numbers, past_numbers, zone)
 
 
 def _check_observed(

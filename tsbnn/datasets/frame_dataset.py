@@ -57,6 +57,8 @@ class FrameDataset:
         Names of the columns of ids, timestamps and targets.
     fill_covariates
         Whether covariates were carried over gaps.
+    time_zone
+        The time zone of the frame's timestamps, None for none.
     """
 
     frequency: Frequency
@@ -77,6 +79,7 @@ class FrameDataset:
     static_reals: tuple[Hashable, ...] = ()
     columns: ColumnNames = field(default_factory=ColumnNames)
     fill_covariates: bool = False
+    time_zone: Any = None
     info: Mapping[str, Any] = field(default_factory=dict)
 
     @property

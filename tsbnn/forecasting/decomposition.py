@@ -103,6 +103,47 @@ def decompose_moments(means: Array, variances: Array) -> Decomposition:
     return Decomposition(epistemic, error, aleatoric, epistemic + aleatoric)
 
 
+def decompose_batch(
+    samples: Array,
+    draw_index: NDArray[np.integer],
+    means: Array | None,
+    variances: Array | None,
+    *,
+    point_posterior: bool,
+) -> Decomposition:
+    """Decompose the variances of a batch of forecasts, each from the best that is known of it.
+
+    Parameters
+    ----------
+    samples
+        ``batch x num_samples x time`` (``x dim``).
+    draw_index
+        The weight draw of each path, ``num_samples``.
+    means, variances
+        Exact moments of each draw, ``batch x num_draws x time`` (``x dim``), or None. They are used
+        for forecasts all of whose moments are finite.
+    point_posterior
+        Whether the posterior is one weight vector.
+
+    Returns
+    -------
+    Decomposition
+        Each ``batch x time`` (``x dim``).
+    """
+    exact: NDArray[np.bool_] = np.zeros(len(samples), dtype=bool)
+    if means is not None and variances is not None:
+        finite = np.isfinite(means) & np.isfinite(variances)
+        exact = np.asarray(finite.all(axis=tuple(range(1, finite.ndim))))
+    found = np.empty((4, len(samples), *samples.shape[2:]))
+    if exact.any():
+        draws = (moments[exact].swapaxes(0, 1) for moments in (means, variances))  # type: ignore[index]
+        found[:, exact] = decompose_moments(*draws)
+    if not exact.all():
+        found[:, ~exact] = decompose_samples(samples[~exact].swapaxes(0, 1), draw_index)
+    parts = Decomposition(*found)
+    return without_weight_uncertainty(parts) if point_posterior else parts
+
+
 def without_weight_uncertainty(parts: Decomposition) -> Decomposition:
     """Replace the epistemic part by the exact 0 of a posterior that is one weight vector."""
     zero = np.zeros_like(parts.aleatoric)

@@ -16,9 +16,7 @@ from gluonts.model.forecast import SampleForecast
 from tsbnn.forecasting.decomposition import (
     Array,
     Decomposition,
-    decompose_moments,
-    decompose_samples,
-    without_weight_uncertainty,
+    decompose_batch,
 )
 
 
@@ -152,12 +150,11 @@ class BayesianForecast(SampleForecast):
 
     @cached_property
     def _parts(self) -> Decomposition:
-        mean, variance = self.draw_mean, self.draw_variance
-        if mean is not None and variance is not None and np.isfinite([mean, variance]).all():
-            parts = decompose_moments(mean, variance)
-        else:
-            parts = decompose_samples(self.samples, self.draw_index)
-        return without_weight_uncertainty(parts) if self.point_posterior else parts
+        moments = (m if m is None else m[None] for m in (self.draw_mean, self.draw_variance))
+        batch = decompose_batch(
+            self.samples[None], self.draw_index, *moments, point_posterior=self.point_posterior
+        )
+        return Decomposition(*(part[0] for part in batch))
 
     def _warned(self, part: str) -> Array:
         values: Array = getattr(self._parts, part)

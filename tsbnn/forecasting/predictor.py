@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gluonts.core.component import validated
 from gluonts.dataset.common import Dataset
@@ -16,21 +17,23 @@ from gluonts.torch.batchify import batchify
 from gluonts.torch.model.predictor import OutputTransform, PyTorchPredictor
 from gluonts.transform import SelectFields, Transformation
 
+from tsbnn.datasets import FrameSchema
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
+from tsbnn.forecasting.frame_predictor import FramePredictor
 from tsbnn.forecasting.inputs import check_count, check_dataset, check_seed
 from tsbnn.forecasting.likelihood import known_padding
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.prediction.chunks import check_memory_limit
 from tsbnn.forecasting.prediction.draws import check_evaluation
-from tsbnn.forecasting.prediction.prediction import Prediction
+from tsbnn.forecasting.prediction.prediction import Predicted, Prediction
 from tsbnn.forecasting.random_state import RandomStream, derived_seed
 from tsbnn.inference import Posterior
 
 _WEIGHTS, _PATHS = 1, 2
 
 
-class BayesianPredictor(PyTorchPredictor):
+class BayesianPredictor(FramePredictor, PyTorchPredictor):
     """A GluonTS predictor whose paths come from several weight draws.
 
     Parameters
@@ -60,6 +63,9 @@ class BayesianPredictor(PyTorchPredictor):
         Bytes that predicting may take besides the forecasts themselves (see
         :mod:`tsbnn.forecasting.prediction.prediction`); by default 1 GiB, on CUDA a quarter of the
         device. Another limit can change the random numbers, not their law.
+    frame_schema
+        The columns of the frame that it was trained on, by ``FrameSchema.to_dict``; as the
+        attribute a :class:`tsbnn.datasets.FrameSchema`, or None.
 
     Raises
     ------
@@ -84,6 +90,7 @@ class BayesianPredictor(PyTorchPredictor):
         device: str | torch.device = "auto",
         draw_evaluation: str = "auto",
         memory_limit: int | None = None,
+        frame_schema: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             input_names=input_names,
@@ -101,6 +108,7 @@ class BayesianPredictor(PyTorchPredictor):
         self.training_summary = training_summary or {}
         self.draw_evaluation = check_evaluation(draw_evaluation)
         self.memory_limit = check_memory_limit(memory_limit)
+        self.frame_schema = None if frame_schema is None else FrameSchema.from_dict(frame_schema)
 
     @property
     def posterior(self) -> Posterior:
@@ -146,6 +154,25 @@ class BayesianPredictor(PyTorchPredictor):
         return self._predict(dataset, check_count(num_samples, "num_samples"), check_seed(seed))
 
     def _predict(self, dataset: Dataset, num_samples: int, seed: int) -> Iterator[BayesianForecast]:
+        is_point = self.posterior.num_atoms == 1
+        batches = self._batches(dataset, num_samples, seed)
+        for batch, (samples, mean, variance), draw_index in batches:
+            for row, start in enumerate(batch["forecast_start"]):
+                yield BayesianForecast(
+                    samples=samples[row],
+                    start_date=start,
+                    draw_index=draw_index,
+                    item_id=batch["item_id"][row] if "item_id" in batch else None,
+                    info=batch["info"][row] if "info" in batch else None,
+                    draw_mean=None if mean is None else mean[row],
+                    draw_variance=None if variance is None else variance[row],
+                    point_posterior=is_point,
+                )
+
+    def _batches(
+        self, dataset: Dataset, num_samples: int, seed: int
+    ) -> Iterator[tuple[dict[str, Any], Predicted, np.ndarray]]:
+        """Batches of series, their forecasts, and the weight draw of each path."""
         fields = SelectFields(self.input_names + self.required_fields, allow_missing=True)
         loader = InferenceDataLoader(
             dataset,
@@ -162,7 +189,6 @@ class BayesianPredictor(PyTorchPredictor):
             draw_evaluation=self.draw_evaluation,
             memory_limit=self.memory_limit,
         )
-        is_point = self.posterior.num_atoms == 1
         stream = RandomStream(derived_seed(seed, _PATHS))
         batches = iter(loader)
         while True:
@@ -173,21 +199,12 @@ class BayesianPredictor(PyTorchPredictor):
             self.prediction_net.eval()
             with stream.active(), without_foreign_warnings(), torch.no_grad():
                 inputs = select(self.input_names, known_padding(batch), ignore_missing=True)
-                samples, mean, variance = prediction(inputs)
+                predicted = prediction(inputs)
                 if self.output_transform is not None:
                     # The moments would not be those of the transformed paths.
-                    samples, mean, variance = self.output_transform(batch, samples), None, None
-            for row, start in enumerate(batch["forecast_start"]):
-                yield BayesianForecast(
-                    samples=samples[row],
-                    start_date=start,
-                    draw_index=prediction.draw_index,
-                    item_id=batch["item_id"][row] if "item_id" in batch else None,
-                    info=batch["info"][row] if "info" in batch else None,
-                    draw_mean=None if mean is None else mean[row],
-                    draw_variance=None if variance is None else variance[row],
-                    point_posterior=is_point,
-                )
+                    transformed = self.output_transform(batch, predicted.samples)
+                    predicted = Predicted(transformed, None, None)
+            yield batch, predicted, prediction.draw_index
 
     def serialize(self, path: Path) -> None:
         """Write the predictor in GluonTS's format; its tensors as CPU tensors, to load anywhere."""

@@ -19,6 +19,7 @@ from gluonts.transform import Transformation
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
+from tsbnn.datasets import FrameDataset, FrameSchema
 from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
@@ -176,7 +177,10 @@ def _train(
         optimizer = module.finish(_again_and_again(batches))
     summary = _summary(bayesian, module, optimizer, trainer, seed)
     summary["wall_s"] = time.perf_counter() - started
-    predictor = _predictor(bayesian, transformation, gluonts_module, optimizer, summary, seed)
+    schema = training_data.schema if isinstance(training_data, FrameDataset) else None
+    predictor = _predictor(
+        bayesian, transformation, gluonts_module, optimizer, summary, seed, schema
+    )
     return TrainOutput(
         transformation=transformation,
         trained_net=module,
@@ -274,6 +278,7 @@ def _predictor(
     optimizer: BayesianOptimizer,
     summary: dict[str, Any],
     seed: int,
+    schema: FrameSchema | None,
 ) -> BayesianPredictor:
     gluonts_predictor = bayesian.estimator.create_predictor(transformation, gluonts_module)
     return BayesianPredictor(
@@ -290,4 +295,5 @@ def _predictor(
         lead_time=gluonts_predictor.lead_time,
         draw_evaluation=bayesian.draw_evaluation,
         memory_limit=bayesian.memory_limit,
+        frame_schema=schema and schema.to_dict(),
     )
