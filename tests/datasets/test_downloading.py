@@ -152,7 +152,7 @@ def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     with serving(Source(CONTENT)) as source:
         pass
-    failing(source, tmp_path, r"there is no connection \(.*refused.*\); is there a network\?")
+    failing(source, tmp_path, r"there is no connection \(.*refused.*\)\. Try")
     assert there(tmp_path) == []
 
 
@@ -202,6 +202,22 @@ def test_a_folder_that_cannot_be_written(source: Source, tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(b"")
     failing(source, tmp_path / "file", r"it cannot be written to .*/file/ett \(Not a directory\)")
     assert source.asked == []
+
+
+def test_a_file_that_is_there_needs_no_writing(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a cache that came with a container, say."""
+
+    def read_only(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = fetch("tiny", source.file, tmp_path)
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    monkeypatch.setattr("filelock.FileLock", read_only)
+    assert fetch("tiny", source.file, tmp_path) == path
+    path.unlink()
+    failing(source, tmp_path, r"cannot be written to .*/ett \(Permission denied\)")
 
 
 @pytest.mark.parametrize("ranges", [False, True])

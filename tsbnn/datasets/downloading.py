@@ -37,6 +37,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_registered(path: Path, file: DataFile) -> bool:
+    """Whether the registered file lies there."""
+    return path.is_file() and sha256(path) == file.sha256
+
+
 def fetch(dataset: str, file: DataFile, folder: Path, *, quiet: bool = False) -> Path:
     """Download a file, unless it is there already.
 
@@ -69,10 +74,12 @@ def fetch(dataset: str, file: DataFile, folder: Path, *, quiet: bool = False) ->
     from filelock import FileLock
 
     path = folder / file.path
+    if is_registered(path, file):  # looked at first: a cache that is there may be read-only
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")), _bar(path.name, quiet) as told:
-            if not (path.is_file() and sha256(path) == file.sha256):
+            if not is_registered(path, file):
                 _download(file, path, told)
     except _StoppedError as error:
         raise _error(dataset, file, folder, str(error)) from error.__cause__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tsbnn.datasets.downloading import fetch, sha256
+from tsbnn.datasets.downloading import fetch, is_registered, sha256
 from tsbnn.datasets.errors import DatasetFileError
 from tsbnn.datasets.registry import find_spec
 from tsbnn.datasets.spec import DataFile, Spec
@@ -53,8 +53,8 @@ def locate(name: str) -> dict[Path, bool]:
     [('co2.csv', True)]
     """
     spec = find_spec(name)
-    paths = [(_place(spec, file)[0] / file.path, file.sha256) for file in spec.files]
-    return {path: path.is_file() and sha256(path) == right for path, right in paths}
+    paths = [_place(spec, file)[0] / file.path for file in spec.files]
+    return {path: is_registered(path, file) for path, file in zip(paths, spec.files, strict=True)}
 
 
 def download(name: str, *, quiet: bool = False) -> list[Path]:
