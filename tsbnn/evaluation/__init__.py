@@ -15,6 +15,7 @@ from tsbnn.evaluation.calibration import (
     reliability_curve,
 )
 from tsbnn.evaluation.naive import SeasonalNaiveGaussian, SeasonalNaiveGaussianPredictor
+from tsbnn.evaluation.ranks import RankComparison, compare_ranks
 from tsbnn.evaluation.result import Backtest, BacktestError
 from tsbnn.evaluation.scores import (
     crps,
@@ -44,11 +45,13 @@ __all__ = [
     "Coverage",
     "PITDeviation",
     "PairedDifference",
+    "RankComparison",
     "SeasonalNaiveGaussian",
     "SeasonalNaiveGaussianPredictor",
     "StoredScores",
     "backtest",
     "central_interval",
+    "compare_ranks",
     "coverage",
     "coverage_intervals",
     "crps",
