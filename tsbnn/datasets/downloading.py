@@ -162,9 +162,7 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse | None:
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise _StoppedError(f"the server did not answer within {PATIENCE:g} s") from error
-        raise _StoppedError(
-            f"there is no connection ({error.reason}); is there a network?"
-        ) from error
+        raise _StoppedError(f"there is no connection ({error.reason})") from error
     except (OSError, http.client.HTTPException) as error:
         said = str(error) or type(error).__name__
         raise _StoppedError(f"the server ended the connection ({said})") from error
