@@ -31,6 +31,7 @@ from tsbnn.evaluation.scores import (
     sample_quantile,
     seasonal_error,
 )
+from tsbnn.evaluation.selective import SelectiveScores, selective_scores
 from tsbnn.evaluation.statistics import (
     PairedDifference,
     coverage_intervals,
@@ -48,6 +49,7 @@ __all__ = [
     "RankComparison",
     "SeasonalNaiveGaussian",
     "SeasonalNaiveGaussianPredictor",
+    "SelectiveScores",
     "StoredScores",
     "backtest",
     "central_interval",
@@ -73,4 +75,5 @@ __all__ = [
     "rmse",
     "sample_quantile",
     "seasonal_error",
+    "selective_scores",
 ]
