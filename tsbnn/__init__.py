@@ -14,7 +14,9 @@ _HOMES = {
     "BayesianForecast": "tsbnn.forecasting",
     "BayesianPredictor": "tsbnn.forecasting",
     "DeepAREstimator": "tsbnn.forecasting",
+    "ConformalCalibration": "tsbnn.forecasting",
     "ELBOVI": "tsbnn.inference",
+    "Forecaster": "tsbnn.forecaster",
     "MAP": "tsbnn.inference",
     "PatchTransformerEstimator": "tsbnn.forecasting",
     "ProximalScoreVI": "tsbnn.inference",
@@ -24,7 +26,15 @@ _HOMES = {
     "load": "tsbnn.forecasting",
     "save": "tsbnn.forecasting",
 }
-_SUBPACKAGES = ("datasets", "evaluation", "forecasting", "inference", "networks", "plotting")
+_SUBPACKAGES = (
+    "datasets",
+    "evaluation",
+    "forecaster",
+    "forecasting",
+    "inference",
+    "networks",
+    "plotting",
+)
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 

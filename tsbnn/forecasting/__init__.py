@@ -5,6 +5,7 @@ The only place where forecasting networks and inference methods meet.
 
 from __future__ import annotations
 
+from tsbnn.forecasting.conformal import ConformalCalibration
 from tsbnn.forecasting.estimator import BayesianEstimator
 from tsbnn.forecasting.estimators import (
     DeepAREstimator,
@@ -22,6 +23,7 @@ __all__ = [
     "BayesianEstimator",
     "BayesianForecast",
     "BayesianPredictor",
+    "ConformalCalibration",
     "DeepAREstimator",
     "ModelFormatError",
     "PatchTransformerEstimator",

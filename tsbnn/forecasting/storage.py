@@ -13,7 +13,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,11 @@ class ModelFormatError(ValueError):
     """A model folder is missing something, damaged, or of a format that cannot be read."""
 
 
-def save(predictor: BayesianPredictor, path: str | os.PathLike[str]) -> None:
+def save(
+    predictor: BayesianPredictor,
+    path: str | os.PathLike[str],
+    notes: Mapping[str, Any] | None = None,
+) -> None:
     """Write a predictor to a folder, all or nothing.
 
     Parameters
@@ -46,11 +50,14 @@ def save(predictor: BayesianPredictor, path: str | os.PathLike[str]) -> None:
         A predictor of a :class:`tsbnn.BayesianEstimator`.
     path
         The folder. A saved model there is replaced; a link to a folder is followed.
+    notes
+        What else is to be kept in the manifest, for :func:`read_notes`: settings of GluonTS's
+        kind, in JSON terms or objects whose constructors are ``validated``.
 
     Raises
     ------
     TypeError
-        If the predictor is of another kind.
+        If the predictor is of another kind, or the notes cannot be written.
     FileExistsError
         If something that is no saved model stands there, or it is the working directory, which
         cannot be replaced.
@@ -88,6 +95,7 @@ def save(predictor: BayesianPredictor, path: str | os.PathLike[str]) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "training_summary": summary,
         "predictor": description,
+        "notes": _encoded(notes or {}),
     }
     fresh = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     fresh.mkdir()
@@ -97,6 +105,15 @@ def save(predictor: BayesianPredictor, path: str | os.PathLike[str]) -> None:
         _replace(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _encoded(notes: Mapping[str, Any]) -> Any:
+    try:
+        encoded = json.loads(json.dumps(encode(dict(notes))))
+        check_types(encoded)
+    except (RuntimeError, TypeError, UnsafeTypeError) as error:
+        raise TypeError(f"{', '.join(notes)}: cannot be written to {MANIFEST}: {error}") from error
+    return encoded
 
 
 def _is_empty(folder: Path) -> bool:
@@ -166,6 +183,17 @@ def load(
     # Equal to the one saved, wherever it is put now.
     predictor.__init_args__["device"] = manifest["predictor"]["kwargs"].get("device", "auto")
     return predictor.to("auto" if device is None else device)
+
+
+def read_notes(path: str | os.PathLike[str], trusted: Collection[str] = ()) -> dict[str, Any]:
+    """Read the notes that :func:`save` was given; arguments and errors as those of :func:`load`."""
+    notes = _read_manifest(Path(path)).get("notes", {})
+    try:
+        check_types(notes, trusted)
+        found: dict[str, Any] = decode(notes)
+    except Exception as error:
+        raise ModelFormatError(f"{Path(path) / MANIFEST}: notes: {error}") from error
+    return found
 
 
 def _name(cls: type) -> str:

@@ -1,0 +1,296 @@
+"""The forecaster: fit, predict, cross_validation, update, save and load on pandas frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any, Self
+
+import pandas as pd
+
+from tsbnn.datasets import FrameDataset, from_frame
+from tsbnn.forecaster.cross_validation import cross_validate
+from tsbnn.forecaster.history import joined, replaced
+from tsbnn.forecaster.parameters import NotFittedError, Parameters
+from tsbnn.forecaster.training import dataset_of, estimator_of, horizon_of
+from tsbnn.forecasting import BayesianPredictor, load, save
+from tsbnn.forecasting.frames import LEVELS, QUANTILES
+from tsbnn.forecasting.storage import ModelFormatError, read_notes
+from tsbnn.inference import InferenceMethod, from_dict
+
+Names = Hashable | Sequence[Hashable]
+
+
+class Forecaster(Parameters):
+    """A Bayesian neural forecaster of all series of a long frame.
+
+    The constructor only stores its arguments; they are checked by :meth:`fit`. What fitting finds
+    has names that end with an underscore.
+
+    Parameters
+    ----------
+    freq
+        Frequency of the timestamps, such as ``"D"``, ``"h"``, ``"MS"``; None infers it.
+    prediction_length
+        Steps to forecast.
+    model
+        Name of a network (``"deepar"``, ``"transformer"``, ``"patch_transformer"``,
+        ``"gluonts_deepar"``), or an estimator: ours or one of GluonTS's torch estimators.
+    inference
+        Inference method: a name of :data:`tsbnn.inference.METHODS`, or one of its classes' objects.
+    covariates
+        Columns known ahead, through the horizon: calendar, prices.
+    past_covariates
+        Columns known up to the end of the history: weather as measured.
+    static_features
+        Columns with one value per series.
+    fill_covariates
+        Carry covariates over gaps, instead of raising.
+    item_id, timestamp, target
+        Columns of ids, timestamps and targets. "item_id" or "unique_id", "timestamp" or "ds" and
+        "target" or "y" need not be told. Forecasts come back under the same names.
+    support
+        What targets can be: ``"real"`` numbers; ``"nonnegative"``, where paths are cut at 0; or
+        ``"count"``, whole numbers from 0 with a negative binomial distribution. An estimator as
+        ``model`` has its own distribution.
+    gradient_evaluations
+        Training budget; None leaves it to the estimator's ``trainer_kwargs``.
+    num_draws, num_samples
+        Weight draws and paths of one prediction.
+    seed
+        Decides everything random; None takes fresh entropy.
+    model_kwargs, inference_kwargs
+        Further arguments of a network by name, e.g. ``{"context_length": 60}``, and of the method.
+
+    Attributes
+    ----------
+    predictor_
+        The trained :class:`tsbnn.BayesianPredictor`.
+    frame_
+        The data that forecasts start from; None after :meth:`load`.
+
+    Examples
+    --------
+    >>> Forecaster(freq="D", prediction_length=28, covariates=["price"])
+    Forecaster(freq='D', prediction_length=28, covariates=['price'])
+    """
+
+    predictor_: BayesianPredictor
+    frame_: pd.DataFrame | pd.Series | None
+
+    def __init__(
+        self,
+        freq: str | None = None,
+        prediction_length: int | None = None,
+        *,
+        model: Any = "deepar",
+        inference: str | InferenceMethod = "score",
+        covariates: Names = (),
+        past_covariates: Names = (),
+        static_features: Names = (),
+        fill_covariates: bool = False,
+        item_id: Hashable = None,
+        timestamp: Hashable = None,
+        target: Hashable = None,
+        support: str = "real",
+        gradient_evaluations: int | None = 5000,
+        num_draws: int = 20,
+        num_samples: int = 100,
+        seed: int | None = 0,
+        model_kwargs: Mapping[str, Any] | None = None,
+        inference_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.freq = freq
+        self.prediction_length = prediction_length
+        self.model = model
+        self.inference = inference
+        self.covariates = covariates
+        self.past_covariates = past_covariates
+        self.static_features = static_features
+        self.fill_covariates = fill_covariates
+        self.item_id = item_id
+        self.timestamp = timestamp
+        self.target = target
+        self.support = support
+        self.gradient_evaluations = gradient_evaluations
+        self.num_draws = num_draws
+        self.num_samples = num_samples
+        self.seed = seed
+        self.model_kwargs = model_kwargs
+        self.inference_kwargs = inference_kwargs
+
+    def fit(self, df: pd.DataFrame | pd.Series) -> Self:
+        """Train on all series of a frame.
+
+        Parameters
+        ----------
+        df
+            One row for each series and time step. Rows at a series' end without a target hold
+            covariates of the future. A copy is kept for :meth:`predict`.
+
+        Raises
+        ------
+        FrameError
+            A ``ValueError`` that names series, column, row and value.
+        ValueError, TypeError
+            For arguments of the constructor that do not fit.
+        """
+        self.predictor_ = self._train(dataset_of(self, df))
+        self.frame_ = df.copy()
+        return self
+
+    def predict(
+        self,
+        df: pd.DataFrame | pd.Series | None = None,
+        future_covariates: pd.DataFrame | None = None,
+        **options: Any,
+    ) -> Any:
+        """Forecast beyond the end of every series.
+
+        Parameters
+        ----------
+        df
+            Histories to forecast from; by default those of :meth:`fit` and :meth:`update`.
+        future_covariates
+            Known covariates of the horizon; they replace those that fitting had, if any.
+        **options
+            ``quantiles``, ``levels``, ``num_samples``, ``seed``, ``return_samples``,
+            ``calibration``, ``progress`` of :meth:`tsbnn.BayesianPredictor.predict_frame`, which
+            says what comes back.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`, and without ``df`` after :meth:`load`.
+        """
+        predictor = self._fitted()
+        if df is None:
+            if self.frame_ is None:
+                raise NotFittedError("a model on disk holds no data: pass df, the histories")
+            df = self.frame_
+            if future_covariates is not None and predictor.frame_schema is not None:
+                df = replaced(df, future_covariates, predictor.frame_schema)
+        return predictor.predict_frame(df, future_covariates=future_covariates, **options)
+
+    def cross_validation(
+        self,
+        df: pd.DataFrame | pd.Series,
+        n_windows: int = 1,
+        step: int | None = None,
+        refit: bool | int = False,
+        *,
+        quantiles: Sequence[float] = QUANTILES,
+        levels: Sequence[float] = LEVELS,
+        num_samples: int | None = None,
+    ) -> pd.DataFrame:
+        """Forecast the last windows of every series from what came before them.
+
+        Nothing that is fitted is used or changed: every model here trains on data that end
+        before the windows that it forecasts.
+
+        Parameters
+        ----------
+        df
+            The frame, as for :meth:`fit`.
+        n_windows
+            Windows of ``prediction_length`` steps; the last one ends with the series.
+        step
+            Steps from one window to the next, by default ``prediction_length``.
+        refit
+            False trains once, before the first window; True before every window; a number n
+            before every n-th.
+        quantiles, levels, num_samples
+            As in :meth:`predict`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of :meth:`predict`, and before them ``cutoff`` (the last timestamp of the
+            history), ``step`` of the horizon, from 1, and the actual target.
+
+        Raises
+        ------
+        ValueError
+            If a series is too short for the windows.
+        """
+        options = {"quantiles": quantiles, "levels": levels, "num_samples": num_samples}
+        dataset, horizon = dataset_of(self, df), horizon_of(self)
+        return cross_validate(self._train, dataset, horizon, n_windows, step, refit, options)
+
+    def update(self, df: pd.DataFrame | pd.Series) -> Self:
+        """Learn from new data, with the old posterior as the prior.
+
+        Parameters
+        ----------
+        df
+            New rows of old series, or new series. Networks train on these alone, so that they
+            must be long enough for windows of ``prediction_length`` steps; rows that the old
+            posterior has seen would count twice. Forecasts start from the old and the new rows.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        FrameError
+            As from :meth:`fit`; also for rows that are there already.
+        """
+        predictor = self._fitted()
+        schema = predictor.frame_schema or dataset_of(self, df).schema
+        dataset = from_frame(df, **schema.arguments()).training
+        frame = df if self.frame_ is None else joined(self.frame_, df, schema)
+        # Rows that are there twice are told before any training.
+        from_frame(frame, **schema.arguments())
+        self.predictor_ = estimator_of(self, dataset).train_from(predictor, dataset)
+        self.frame_ = frame.copy()
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model and the parameters to a folder; the data stay out.
+
+        :func:`tsbnn.load` reads the predictor alone.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        TypeError
+            For parameters that cannot be written, such as callbacks among ``trainer_kwargs``.
+        """
+        params = self.get_params()
+        if isinstance(self.inference, InferenceMethod):
+            params["inference"] = self.inference.to_dict()
+        save(self._fitted(), path, notes={"forecaster": params})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: str | None = None,
+        trusted: Collection[str] = (),
+    ) -> Self:
+        """Read what :meth:`save` wrote; arguments as those of :func:`tsbnn.load`.
+
+        Raises
+        ------
+        ModelFormatError
+            If the folder was written by :func:`tsbnn.save` of a predictor, or is damaged.
+        FileNotFoundError
+            If there is none.
+        """
+        params = read_notes(path, trusted).get("forecaster")
+        if params is None:
+            raise ModelFormatError(f"{path} holds a predictor and no forecaster: use tsbnn.load")
+        if isinstance(params["inference"], dict):
+            params["inference"] = from_dict(params["inference"])
+        forecaster = cls(**params)
+        forecaster.predictor_ = load(path, device, trusted)
+        forecaster.frame_ = None
+        return forecaster
+
+    def _fitted(self) -> BayesianPredictor:
+        if not hasattr(self, "predictor_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit(df) first")
+        return self.predictor_
+
+    def _train(self, dataset: FrameDataset) -> BayesianPredictor:
+        return estimator_of(self, dataset).train(dataset)

@@ -1,0 +1,79 @@
+"""What a forecaster's parameters mean: its horizon, its dataset, its estimator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tsbnn.datasets import FrameDataset, from_frame
+from tsbnn.forecaster.network import network_of
+from tsbnn.forecasting import BayesianEstimator
+from tsbnn.forecasting.inputs import check_count
+
+if TYPE_CHECKING:
+    from tsbnn.forecaster.forecaster import Forecaster
+
+
+def horizon_of(forecaster: Forecaster) -> int:
+    """Steps to forecast.
+
+    Raises
+    ------
+    ValueError
+        If neither the forecaster nor its model says how many.
+    """
+    length = forecaster.prediction_length
+    if length is None:
+        length = getattr(forecaster.model, "prediction_length", None)
+    if length is None:
+        raise ValueError("prediction_length is missing: how many steps to forecast")
+    return check_count(length, "prediction_length")
+
+
+def dataset_of(forecaster: Forecaster, df: pd.DataFrame | pd.Series) -> FrameDataset:
+    """Make a dataset for training of a frame.
+
+    Raises
+    ------
+    FrameError
+        Naming series, column, row and value.
+    """
+    horizon_of(forecaster)
+    return from_frame(
+        df,
+        item_id=forecaster.item_id,
+        timestamp=forecaster.timestamp,
+        target=forecaster.target,
+        freq=forecaster.freq,
+        known_covariates=forecaster.covariates,
+        past_covariates=forecaster.past_covariates,
+        static_features=forecaster.static_features,
+        fill_covariates=forecaster.fill_covariates,
+    ).training
+
+
+def estimator_of(forecaster: Forecaster, dataset: FrameDataset) -> BayesianEstimator:
+    """Build the estimator for a dataset.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For parameters that do not fit.
+    """
+    network = network_of(
+        forecaster.model,
+        dataset,
+        horizon_of(forecaster),
+        forecaster.support,
+        forecaster.model_kwargs or {},
+    )
+    return BayesianEstimator(
+        network,
+        inference=forecaster.inference,
+        num_draws=forecaster.num_draws,
+        num_samples=forecaster.num_samples,
+        seed=forecaster.seed,
+        gradient_evaluations=forecaster.gradient_evaluations,
+        inference_kwargs=dict(forecaster.inference_kwargs or {}),
+    )
