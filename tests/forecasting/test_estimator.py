@@ -197,6 +197,12 @@ def test_the_summary_says_what_training_did(tiny, series) -> None:
     assert (summary["inference"], summary["seed"]) == ("score", 4)
     assert summary["wall_s"] > 0
     assert np.isfinite(summary["train_loss"])
+    trace = summary["trace"]
+    assert np.isfinite(trace["loss"]).all()
+    assert len(trace["loss"]) == len(trace["gradient_evaluations"]) >= 1
+    assert np.diff([0, *trace["gradient_evaluations"]]).min() > 0
+    assert trace["gradient_evaluations"][-1] == summary["gradient_evaluations"]
+    assert trace["loss"][-1] == summary["train_loss"]
     assert load_json(dump_json(summary)) == summary
     override = BayesianEstimator(tiny("deepar"), num_observations=7).train(series)
     assert override.training_summary["num_observations"] == 7

@@ -73,7 +73,7 @@ class BayesianLightningModule(pl.LightningModule):
         self.total_steps = total_steps
         self.generator = generator
         self.draw_evaluation = draw_evaluation
-        self.train_loss: float | None = None
+        self.trace: dict[str, list[float]] = {"gradient_evaluations": [], "loss": []}
         self._optimizer: BayesianOptimizer | None = None
         # The optimizer that knows how to evaluate its draws.
         self._way_known_for: BayesianOptimizer | None = None
@@ -137,7 +137,8 @@ class BayesianLightningModule(pl.LightningModule):
         """Log the mean loss of the epoch, and what the posterior has learnt so far."""
         if self._epoch:
             loss, self._epoch = _ratio(self._epoch), []
-            self.train_loss = float(loss)
+            self.trace["gradient_evaluations"].append(self.bayesian_optimizer.gradient_evaluations)
+            self.trace["loss"].append(float(loss))
             self.log("train_loss", loss, prog_bar=True)
         if self.method.is_posterior and self.bayesian_optimizer.ready:
             found = self.bayesian_optimizer.diagnostics()

@@ -52,7 +52,8 @@ class BayesianPredictor(FramePredictor, PyTorchPredictor):
     training_summary
         What training did, in JSON terms: ``gradient_evaluations``, ``num_observations``,
         ``temperature``, ``wall_s``, ``inference``, ``settings``, ``seed``, ``diagnostics`` (those
-        of :class:`tsbnn.inference.Diagnostics`) and more.
+        of :class:`tsbnn.inference.Diagnostics`), ``trace`` (``gradient_evaluations`` and mean
+        ``loss`` after each epoch) and more.
     draw_evaluation
         How a network is run at its weight draws: ``"loop"``, one after the other, ``"batched"``,
         all in one, or ``"auto"``, whichever is expected to be faster. Forecasts are the same up to

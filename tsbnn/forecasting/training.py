@@ -247,10 +247,9 @@ def _summary(
     seed: int,
 ) -> dict[str, Any]:
     """Say what training did, in JSON terms."""
-    description = module.method.to_dict()
     return {
         **bayesian.describe(),
-        "settings": description["settings"],
+        "settings": module.method.to_dict()["settings"],
         "temperature": optimizer.temperature,
         "num_observations": optimizer.num_observations,
         "num_weights": count_weights(module.network),
@@ -258,7 +257,8 @@ def _summary(
         "steps": optimizer.steps,
         "planned_steps": module.total_steps,
         "seed": seed,
-        "train_loss": module.train_loss,
+        "train_loss": next(reversed(module.trace["loss"]), None),
+        "trace": module.trace,
         "val_loss": getattr(module, "best_val_loss", None),
         "best_step": getattr(module, "best_step", None),
         "device": str(trainer.strategy.root_device),
