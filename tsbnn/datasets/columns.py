@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tsbnn.datasets.errors import ColumnError, EmptyFrameError, FrameError, ItemIdError
-from tsbnn.datasets.rows import others, show
+from tsbnn.datasets.rows import counter, others, show
 
 _HINTS = {
     "timestamp": ". Name the column of dates in timestamp=..., or make dates the index.",
@@ -105,7 +105,7 @@ def check_roles(roles: Sequence[tuple[str, Hashable]]) -> None:
 
 def read_items(
     values: pd.Series | None, num_rows: int, labels: pd.Index
-) -> tuple[NDArray[np.int64], list[Any]]:
+) -> tuple[NDArray[np.integer], list[Any]]:
     """Number the series in sorted order of their ids.
 
     Returns
@@ -119,7 +119,7 @@ def read_items(
         If a row has no id.
     """
     if values is None:
-        return np.zeros(num_rows, dtype=np.int64), [None]
+        return np.zeros(num_rows, dtype=counter(num_rows)), [None]
     codes, unique = pd.factorize(values, sort=True)
     missing = np.flatnonzero(codes < 0)
     if len(missing):
@@ -131,7 +131,7 @@ def read_items(
             column=values.name,
             row=row,
         )
-    return codes.astype(np.int64), list(pd.Index(unique).tolist())
+    return codes.astype(counter(num_rows)), list(pd.Index(unique).tolist())
 
 
 def read_numbers(

@@ -256,7 +256,7 @@ def _read(
 
 
 def _check_observed(
-    values: NDArray[np.float64], series: NDArray[np.int64], rows: Rows, target: Hashable
+    values: NDArray[np.float64], series: NDArray[np.integer], rows: Rows, target: Hashable
 ) -> None:
     count = np.bincount(series[~np.isnan(values)], minlength=rows.num_series)
     empty = np.flatnonzero(count == 0)

@@ -21,7 +21,7 @@ _NO_VOTE = -1
 class _Steps:
     """Steps between neighbouring rows, and the most frequent step of each series."""
 
-    series: NDArray[np.int64]
+    series: NDArray[np.integer]
     size: NDArray[np.int64]
     mode: NDArray[np.int64]
     mode_count: NDArray[np.int64]
@@ -85,8 +85,11 @@ def infer_frequency(rows: Rows) -> Frequency:
                 **rows.where(row),
             )
     monthly = _monthly(rows, seconds, inside)
-    months = np.asarray(stamps.year * 12 + stamps.month, dtype=np.int64)[rows.stamp_codes]
-    steps = _steps(rows, np.where(monthly[rows.series], months, seconds), inside)
+    position = seconds
+    if monthly.any():
+        months = np.asarray(stamps.year * 12 + stamps.month, dtype=np.int64)[rows.stamp_codes]
+        position = np.where(monthly[rows.series], months, seconds)
+    steps = _steps(rows, position, inside)
     votes = (steps.mode_count >= 2) & (steps.total >= 2)
     if not votes.any():
         raise _cannot_infer(rows)
@@ -129,7 +132,14 @@ def _steps(rows: Rows, position: NDArray[np.int64], inside: NDArray[np.bool_]) -
     count = rows.num_series
     total = np.bincount(series, minlength=count)
     codes, sizes = pd.factorize(size, sort=True)
-    key, occurrences = np.unique(series * max(len(sizes), 1) + codes, return_counts=True)
+    key = codes.astype(np.int64)
+    del codes
+    key += series.astype(np.int64) * len(sizes)
+    if count * len(sizes) <= len(rows.series):  # few different steps: count them in a table
+        table = np.bincount(key, minlength=count * len(sizes)).reshape(count, len(sizes))
+        key, occurrences = np.flatnonzero(table), table[table > 0]
+    else:
+        key, occurrences = np.unique(key, return_counts=True)
     key_series, key_code = np.divmod(key, max(len(sizes), 1))
     # of the most frequent the smallest: sort by series, then by falling count, then by size
     best = np.lexsort((key_code, -occurrences, key_series))

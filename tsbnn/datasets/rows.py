@@ -16,7 +16,8 @@ class Rows:
     """Rows sorted by series, then by time.
 
     ``stamps`` repeat over series, so they are kept as codes into the few unique ones; whatever is
-    computed from timestamps is computed once per unique timestamp.
+    computed from timestamps is computed once per unique timestamp. Numbers per row are as small as
+    they can be (:func:`counter`): cast them before multiplying.
 
     Attributes
     ----------
@@ -40,11 +41,11 @@ class Rows:
         Whether the user named an item id column (otherwise messages speak of "the series").
     """
 
-    series: NDArray[np.int64]
-    stamp_codes: NDArray[np.int64]
+    series: NDArray[np.integer]
+    stamp_codes: NDArray[np.integer]
     stamps: pd.DatetimeIndex
     items: list[Any]
-    order: NDArray[np.int64]
+    order: NDArray[np.integer]
     starts: NDArray[np.int64]
     labels: tuple[pd.Index, ...]
     timestamp: Hashable
@@ -116,8 +117,13 @@ def show(value: object) -> str:
     return repr(value)
 
 
+def counter(count: int) -> type[np.integer]:
+    """The smallest type that numbers ``count`` rows: there are many of them."""
+    return np.int32 if count <= np.iinfo(np.int32).max else np.int64
+
+
 def sort_rows(
-    series: NDArray[np.int64],
+    series: NDArray[np.integer],
     stamps: pd.DatetimeIndex,
     items: list[Any],
     labels: tuple[pd.Index, ...],
@@ -138,16 +144,19 @@ def sort_rows(
     Rows
         The sorted rows; rows of one series and one timestamp keep the frame's order.
     """
+    kind = counter(len(series))
     codes, unique = pd.factorize(stamps, sort=True)
-    codes = codes.astype(np.int64)
+    codes = codes.astype(kind)
     key = series.astype(np.int64) * max(len(unique), 1) + codes
-    ascending = bool(np.all(key[1:] >= key[:-1]))
-    order = np.arange(len(key)) if ascending else np.argsort(key, kind="stable")
-    series = series[order].astype(np.int64)
+    if np.all(key[1:] >= key[:-1]):
+        order = np.arange(len(key), dtype=kind)
+    else:
+        order = np.argsort(key, kind="stable").astype(kind)
+        series, codes = series[order], codes[order]
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     return Rows(
         series=series,
-        stamp_codes=codes[order],
+        stamp_codes=codes,
         stamps=pd.DatetimeIndex(unique),
         items=items,
         order=order,
