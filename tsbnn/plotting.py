@@ -13,16 +13,28 @@ dashes and markers as well, so that they can be told apart in grey.
 from __future__ import annotations
 
 from tsbnn.evaluation.plot_style import style
-from tsbnn.evaluation.plots.calibration import plot_pit, plot_reliability
-from tsbnn.evaluation.plots.comparisons import plot_differences
-from tsbnn.evaluation.plots.decomposition import plot_epistemic_share
-from tsbnn.evaluation.plots.forecasts import plot_forecast
+from tsbnn.evaluation.plots.calibration import plot_pit, plot_reliability, plot_sharpness
+from tsbnn.evaluation.plots.comparisons import (
+    plot_critical_differences,
+    plot_differences,
+    plot_selective,
+)
+from tsbnn.evaluation.plots.decomposition import plot_decomposition, plot_epistemic_share
+from tsbnn.evaluation.plots.forecasts import plot_forecast, plot_paths
+from tsbnn.evaluation.plots.training import plot_posterior_spread, plot_training
 
 __all__ = [
+    "plot_critical_differences",
+    "plot_decomposition",
     "plot_differences",
     "plot_epistemic_share",
     "plot_forecast",
+    "plot_paths",
     "plot_pit",
+    "plot_posterior_spread",
     "plot_reliability",
+    "plot_selective",
+    "plot_sharpness",
+    "plot_training",
     "style",
 ]

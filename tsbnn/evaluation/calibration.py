@@ -220,6 +220,60 @@ def reliability_curve(values: ArrayLike, levels: ArrayLike | None = None) -> tup
     return chosen, np.searchsorted(u, chosen, side="right") / u.size
 
 
+def reliability_interval(
+    values: ArrayLike,
+    levels: ArrayLike | None = None,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[Array, Array]:
+    """Bootstrap interval of the reliability curve, over windows.
+
+    Labels of one window hang together, so whole windows are resampled.
+
+    Parameters
+    ----------
+    values
+        PIT, ``batch... x num_windows x time``; NaN where unobserved. A window is resampled with
+        its whole batch: of several seeds, say.
+    levels
+        As in :func:`reliability_curve`.
+    confidence
+        Nominal coverage of the interval at each level, between 0 and 1.
+    resamples, seed
+        Replicates, and seed of the resampling.
+
+    Returns
+    -------
+    low, high
+        Both ``num_levels``.
+
+    Raises
+    ------
+    ValueError
+        If there are not two windows of PIT values, or the confidence is outside (0, 1).
+    """
+    u = np.asarray(values, dtype=np.float64)
+    if u.ndim < 2 or u.shape[-2] < 2:
+        raise ValueError(
+            f"PIT values must be at least two windows x time to resample them, not {u.shape}"
+        )
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
+    _observed_pit(u)
+    chosen = np.linspace(0, 1, 21) if levels is None else np.asarray(levels, dtype=np.float64)
+    windows = np.moveaxis(u, -2, 0).reshape(u.shape[-2], -1)
+    below = np.stack([(windows <= level).sum(axis=1) for level in chosen], axis=1)
+    known = (~np.isnan(windows)).sum(axis=1)
+    even = np.full(len(windows), 1 / len(windows))
+    counts = stream(seed, "bootstrap").multinomial(len(windows), even, resamples)
+    totals = counts @ known
+    curves = (counts @ below)[totals > 0] / totals[totals > 0, None]
+    low, high = np.quantile(curves, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return low, high
+
+
 def _observed_pit(values: ArrayLike) -> Array:
     u = np.asarray(values, dtype=np.float64).ravel()
     u = u[~np.isnan(u)]

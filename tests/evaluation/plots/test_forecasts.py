@@ -12,9 +12,7 @@ from matplotlib.collections import LineCollection
 
 from tests.evaluation.plots.marks import STEPS, bands, forecast, line, samples
 from tsbnn.evaluation.calibration import central_interval
-from tsbnn.plotting import (
-    plot_forecast,
-)
+from tsbnn.plotting import plot_forecast, plot_paths
 
 
 def test_fan_shows_intervals_median_and_labels(ax: Axes) -> None:
@@ -92,3 +90,39 @@ def test_fan_of_quantiles_without_samples(ax: Axes) -> None:
 def test_labels_of_another_length_are_refused(ax: Axes) -> None:
     with pytest.raises(ValueError, match=r"\(3,\) do not fit a forecast of 7 steps"):
         plot_forecast(forecast(), observed=[1.0, 2.0, 3.0], ax=ax)
+
+
+def test_paths_come_from_every_draw_in_turn(ax: Axes) -> None:
+    one = forecast()
+    one.draw_index = np.repeat(np.arange(4), 50)
+    labels = np.arange(STEPS, dtype=float)
+    assert plot_paths(one, count=6, observed=labels, history=np.arange(5.0), ax=ax) is ax
+    *paths, past, observed, start = ax.get_lines()
+    drawn = np.array([path.get_ydata() for path in paths])
+    np.testing.assert_array_equal(drawn, one.samples[[0, 50, 100, 150, 1, 51]])
+    assert [path.get_label() for path in paths].count("sample paths") == 1
+    np.testing.assert_array_equal(past.get_ydata(), np.arange(5.0))
+    np.testing.assert_array_equal(observed.get_ydata(), labels)
+    assert past.get_xdata()[-1] < start.get_xdata()[0] < observed.get_xdata()[0]
+    assert ax.get_ylabel() == "wind"
+
+
+def test_paths_of_a_forecast_without_draws(ax: Axes) -> None:
+    one = forecast(steps=1)
+    plot_paths(one, count=1000, name="demand", unit="MW", ax=ax)
+    assert len(ax.get_lines()) == len(one.samples)
+    assert {path.get_marker() for path in ax.get_lines()} == {"o"}
+    assert ax.get_ylabel() == "demand (MW)"
+    with pytest.raises(ValueError, match="count must be at least 1, not 0"):
+        plot_paths(one, count=0, ax=ax)
+    with pytest.raises(ValueError, match=r"\(2,\) do not fit a forecast of 1 steps"):
+        plot_paths(one, observed=[1.0, 2.0], ax=ax)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("steps", [26, 72, 100, 333])
+@pytest.mark.parametrize("freq", ["10min", "h", "D", "M"])
+def test_time_axes_have_some_ticks_at_any_length(ax: Axes, freq: str, steps: int) -> None:
+    plot_forecast(forecast(freq=freq), history=np.arange(steps - STEPS), ax=ax)
+    left, right = ax.get_xlim()
+    assert 2 <= sum(left <= tick <= right for tick in ax.get_xticks()) <= 6

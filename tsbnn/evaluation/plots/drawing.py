@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def axes(ax: Axes | None) -> Axes:
-    """Return the axes, or new ones."""
+def axes(ax: Axes | None, height: float | None = None) -> Axes:
+    """Return the axes, or new ones, on a figure of a height in inches."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.subplots(layout="constrained")[1]
+    size = None if height is None else (plt.rcParams["figure.figsize"][0], height)
+    return plt.subplots(layout="constrained", figsize=size)[1]
 
 
 def percent(share: float, what: str) -> str:
@@ -53,6 +54,6 @@ def date_axis(ax: Axes) -> None:
     """Write dates short, and at most six of them."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=2, maxticks=6)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]

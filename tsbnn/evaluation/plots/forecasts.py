@@ -12,6 +12,7 @@ from tsbnn.evaluation.calibration import central_interval
 from tsbnn.evaluation.epistemic import epistemic_variance, running_mean
 from tsbnn.evaluation.plot_style import ink
 from tsbnn.evaluation.plots.drawing import axes, band, date_axis, percent, times
+from tsbnn.evaluation.shapes import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ def plot_forecast(
     steps = len(middle)
     past = np.empty(0) if history is None else np.asarray(history, dtype=np.float64)
     dates = times(forecast.start_date, len(past), steps)
-    behind, ahead = dates[: len(past)], dates[len(past) :]
+    ahead = dates[len(past) :]
     widest_first = sorted(intervals, reverse=True)
     for rank, nominal in enumerate(widest_first):
         if samples is None:
@@ -85,9 +86,68 @@ def plot_forecast(
         mean = np.asarray(forecast.mean, dtype=np.float64)
         band(ax, ahead, mean - reach, mean + reach, "C1", 0.6, "epistemic part")
     ax.plot(ahead, middle, color="C0", label="median", marker="o" if steps == 1 else None)
+    _draw_observed(ax, dates, past, steps, observed)
+    _label(ax, forecast, name, unit)
+    return ax
+
+
+def plot_paths(
+    forecast: Any,
+    *,
+    count: int = 20,
+    observed: ArrayLike | None = None,
+    history: ArrayLike | None = None,
+    unit: str | None = None,
+    name: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Sample paths of one forecast: what a series might do, step after step.
+
+    A fan chart shows each time on its own; paths show how times hang together. Of a forecast with
+    a ``draw_index`` they come from as many weight draws as there are, in turn.
+
+    Parameters
+    ----------
+    forecast
+        A GluonTS sample forecast: ``start_date`` and ``samples`` (``num_samples x time``).
+    count
+        Paths to draw, all if there are fewer.
+    observed, history, unit, name, ax
+        As in :func:`plot_forecast`.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not as long as the forecast, or ``count`` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count!r}")
+    ax = axes(ax)
+    paths = np.asarray(forecast.samples, dtype=np.float64)
+    draws = np.asarray(getattr(forecast, "draw_index", np.zeros(len(paths), dtype=int)))
+    # The first path of each draw, then the second of each, and so on.
+    turn = np.array([np.sum(draws[:place] == draw) for place, draw in enumerate(draws)])
+    chosen = paths[np.lexsort([draws, turn])[:count]]
+    past = np.empty(0) if history is None else np.asarray(history, dtype=np.float64)
+    dates = times(forecast.start_date, len(past), paths.shape[1])
+    look: dict[str, Any] = {"color": "C0", "linewidth": 0.9, "alpha": 0.55}
+    if paths.shape[1] == 1:
+        look |= {"marker": "o", "linestyle": "none"}
+    for place, path in enumerate(chosen):
+        ax.plot(dates[len(past) :], path, **look, label="_path" if place else "sample paths")
+    _draw_observed(ax, dates, past, paths.shape[1], observed)
+    _label(ax, forecast, name, unit)
+    return ax
+
+
+def _draw_observed(
+    ax: Axes, dates: Any, past: Array, steps: int, observed: ArrayLike | None
+) -> None:
+    """Draw what was observed before and during the forecast, and mark where this begins."""
     labels = np.full(steps, np.nan) if observed is None else np.asarray(observed, np.float64)
     if labels.shape != (steps,):
         raise ValueError(f"labels of shape {labels.shape} do not fit a forecast of {steps} steps")
+    behind, ahead = dates[: len(past)], dates[len(past) :]
     if len(past) or observed is not None:
         ax.plot(behind, past, color=ink(), linewidth=1.1, alpha=0.75)
         ax.plot(
@@ -98,7 +158,9 @@ def plot_forecast(
         ax.axvline(ahead[0] - half, color=ink(), linewidth=0.8, linestyle=":")
     if len(dates) > 1:
         ax.set_xlim(dates[0], dates[-1] + half)
+
+
+def _label(ax: Axes, forecast: Any, name: str | None, unit: str | None) -> None:
     series = name or getattr(forecast, "item_id", None) or "target"
     ax.set_ylabel(f"{series} ({unit})" if unit else str(series))
     date_axis(ax)
-    return ax
