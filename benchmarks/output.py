@@ -21,10 +21,10 @@ def machine() -> str:
     )
 
 
-def write(frame: pd.DataFrame, name: str) -> Path:
+def write(frame: pd.DataFrame, name: str, folder: Path = RESULTS) -> Path:
     """Write a frame as ``results/NAME.csv``, whole or not at all."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.csv"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.csv"
     partial = path.with_suffix(".csv.partial")
     frame.to_csv(partial, index=False, float_format="%.6g")
     partial.replace(path)

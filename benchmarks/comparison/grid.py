@@ -1,0 +1,52 @@
+"""Which cells there are: the core, what extends it, and the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks.cells import Cell
+
+DATASETS = ("exchange_rate", "etth1", "m4_hourly", "vic_electricity", "nyc_taxi")
+SEEDS = tuple(range(5))
+METHODS = ("score", "elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
+CORE = tuple(f"{network}, {method}" for method in METHODS for network in ("deepar", "transformer"))
+PEERS = ("gluonts_deepar", "gluonts_tft", "gluonts_patch_tst")
+
+EXTENDED_DATASETS, EXTENDED_SEEDS = ("etth1", "m4_hourly"), SEEDS[:3]
+EXTENDED = (
+    "patch_transformer, score",
+    "patch_transformer, elbo",
+    "patch_transformer, map",
+    "deepar, score low rank",
+    "deepar, score mixture",
+    "deepar, elbo mixture",
+    "deepar, alpha 0.5",
+    "deepar, swag",
+    "deepar, laplace",
+    "deepar, sghmc",
+    "deepar, cyclical",
+    "deepar, ssvi",
+    "deepar, ensemble x5",
+)
+
+#: No seed decides what these forecast, but for the paths that are drawn.
+FIXED = ("seasonal_naive", "auto_ets")
+# A fit with a season of 24 steps takes a minute a window, and there are hundreds of windows.
+ARIMA_DATASETS = ("exchange_rate",)
+
+
+def _cells(datasets: Iterable[str], models: Iterable[str], seeds: Sequence[int]) -> list[Cell]:
+    """Seed by seed, so that a run that is stopped has whole tables of fewer seeds."""
+    models, datasets = list(models), list(datasets)
+    return [Cell(d, model, seed) for seed in seeds for d in datasets for model in models]
+
+
+GRIDS: dict[str, list[Cell]] = {
+    "fixed": [
+        *_cells(DATASETS, FIXED, (0,)),
+        *_cells(ARIMA_DATASETS, ("auto_arima",), (0,)),
+    ],
+    "core": _cells(DATASETS, CORE, SEEDS),
+    "peers": _cells(DATASETS, PEERS, SEEDS),
+    "extended": _cells(EXTENDED_DATASETS, EXTENDED, EXTENDED_SEEDS),
+}

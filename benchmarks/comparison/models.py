@@ -1,0 +1,55 @@
+"""The models that are compared, by name: "NETWORK, INFERENCE", or a peer's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.comparison.peers import PEERS
+from tsbnn import BayesianEstimator
+from tsbnn.forecasting.catalogue import network
+
+GRADIENT_EVALUATIONS = 5_000
+
+#: Method and settings by the name of an inference; everything else is a default.
+INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
+    "score": ("score", {}),
+    "elbo": ("elbo", {}),
+    "elbo_natural": ("elbo_natural", {}),
+    "map": ("map", {}),
+    "mc_dropout": ("mc_dropout", {}),
+    "ensemble": ("ensemble", {}),
+    "ensemble x5": ("ensemble", {}),
+    "score low rank": ("score", {"family": "low_rank"}),
+    "score mixture": ("score", {"family": "mixture"}),
+    "elbo mixture": ("elbo", {"family": "mixture"}),
+    "alpha 0.5": ("alpha", {}),
+    "swag": ("swag", {}),
+    "laplace": ("laplace", {}),
+    "sghmc": ("sghmc", {}),
+    "cyclical": ("cyclical", {}),
+    "ssvi": ("ssvi", {}),
+}
+#: The five members of an ensemble share the budget, unless each has one of its own.
+BUDGETS = {"ensemble x5": 5}
+
+
+def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Any:
+    """Build a model, "NETWORK, INFERENCE" or a peer, for what ``tsbnn.datasets.load`` gave."""
+    if name in PEERS:
+        return PEERS[name](data, gradient_evaluations)
+    which, inference = name.split(", ")
+    method, settings = INFERENCE[inference]
+    return BayesianEstimator(
+        network(which, **arguments(data)),
+        method,
+        inference_kwargs=settings,
+        gradient_evaluations=BUDGETS.get(inference, 1) * gradient_evaluations,
+    )
+
+
+def arguments(data: Any) -> dict[str, Any]:
+    """Arguments of a network that belong to a dataset."""
+    dataset = data.dataset
+    names = ("num_feat_dynamic_real", "num_feat_static_cat", "num_feat_static_real", "cardinality")
+    features = {name: getattr(dataset, name) for name in names}
+    return {"freq": data.freq, "prediction_length": data.prediction_length, **features}
