@@ -104,6 +104,7 @@ def test_curves_are_averaged_over_seeds() -> None:
     assert found.random == pytest.approx(SCORE.mean() + 0.5)
     fixed = selective_scores(planted(both), "m", resamples=20, resample_seeds=False)
     assert (fixed.high - fixed.low < found.high - found.low).all()
+    assert fixed.skill_high < found.skill_high == 1
 
 
 def test_each_uncertainty_is_its_own_order() -> None:

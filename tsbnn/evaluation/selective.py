@@ -136,7 +136,8 @@ def selective_scores(
     score, oracle, even = mean_over_seeds(runs, curves)
     replicates = bootstrap.replicates(runs, curves)
     low, high = bootstrap.interval(replicates[:, 0])
-    skill_low, skill_high = bootstrap.interval(_skill(replicates))
+    # No order beats the oracle's; only random weights of seeds go beyond.
+    skill_low, skill_high = np.minimum(bootstrap.interval(_skill(replicates)), 1.0)
     return SelectiveScores(
         model=model,
         metric=metric,

@@ -72,7 +72,22 @@ def test_training_is_drawn_over_gradient_evaluations(ax: Axes) -> None:
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["score", "elbo"]
     assert ax.get_xlim()[0] == 0
     assert ax.get_xlabel() == "gradient evaluations"
+    with pytest.raises(ValueError, match="no trace"):
+        plot_training({}, ax=ax)
     with pytest.raises(ValueError, match="the trace of 'a' lacks loss"):
         plot_training({"a": {"gradient_evaluations": at}}, ax=ax)
     with pytest.raises(ValueError, match=r"trace of 'a': \(20,\) and \(1,\) do not fit"):
         plot_training({"a": {"gradient_evaluations": at, "loss": [1.0]}}, ax=ax)
+
+
+def test_a_first_loss_far_above_the_others_does_not_set_the_scale(ax: Axes) -> None:
+    at = np.arange(1.0, 31.0)
+    loss = 1 + 0.5 * np.exp(-at / 10)
+    plot_training({"m": {"gradient_evaluations": at, "loss": loss}}, ax=ax)
+    assert ax.get_ylim()[1] > loss.max()
+    ax.clear()
+    plot_training({"m": {"gradient_evaluations": at, "loss": np.r_[1e4, loss[1:]]}}, ax=ax)
+    assert loss.max() < ax.get_ylim()[1] < 3
+    ax.clear()
+    plot_training({"m": {"gradient_evaluations": at, "loss": np.ones(30)}}, ax=ax)
+    assert ax.get_ylim()[0] < 1 < ax.get_ylim()[1]

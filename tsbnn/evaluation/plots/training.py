@@ -60,6 +60,8 @@ def plot_posterior_spread(
 def plot_training(traces: Mapping[str, Mapping[str, ArrayLike]], *, ax: Axes | None = None) -> Axes:
     """Training loss over gradient evaluations, a curve for each model: budgets compare as they are.
 
+    Where the first losses are far above all others, the axis leaves them out.
+
     Parameters
     ----------
     traces
@@ -71,8 +73,10 @@ def plot_training(traces: Mapping[str, Mapping[str, ArrayLike]], *, ax: Axes | N
     Raises
     ------
     ValueError
-        If a trace lacks either, or they are not of one length.
+        If there is no trace, one lacks either, or they are not of one length.
     """
+    if not traces:
+        raise ValueError("there is no trace to draw")
     ax = axes(ax)
     for place, (name, trace) in enumerate(traces.items()):
         if missing := {"gradient_evaluations", "loss"} - set(trace):
@@ -81,6 +85,10 @@ def plot_training(traces: Mapping[str, Mapping[str, ArrayLike]], *, ax: Axes | N
         if at.shape != loss.shape or at.ndim != 1:
             raise ValueError(f"the trace of {name!r}: {at.shape} and {loss.shape} do not fit")
         ax.plot(at, loss, **curve(place), markevery=(place, max(1, len(at) // 8)), label=name)
+    losses = np.concatenate([np.asarray(trace["loss"], np.float64) for trace in traces.values()])
+    low, usual = np.nanquantile(losses, (0.0, 0.9))
+    if np.nanmax(losses) > (top := usual + 2 * (usual - low)) > low:
+        ax.set_ylim(top=top)
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
     ax.set(xlabel="gradient evaluations", ylabel="loss (nats per observation)")
