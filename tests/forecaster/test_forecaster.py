@@ -151,6 +151,11 @@ def test_what_targets_can_be() -> None:
         tiny(support="count").fit(sales().assign(y=-1.0))
 
 
+def test_a_time_limit() -> None:
+    forecaster = tiny(gradient_evaluations=10**6, time_limit=0.5).fit(sales())
+    assert 1 <= forecaster.predictor_.training_summary["gradient_evaluations"] < 10**5
+
+
 def test_nothing_is_checked_or_done_before_fit() -> None:
     with pytest.raises(ValueError, match="prediction_length is missing"):
         Forecaster().fit(sales())

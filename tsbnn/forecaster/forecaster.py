@@ -53,8 +53,9 @@ class Forecaster(Parameters):
         What targets can be: ``"real"`` numbers; ``"nonnegative"``, where paths are cut at 0; or
         ``"count"``, whole numbers from 0 with a negative binomial distribution. An estimator as
         ``model`` has its own distribution.
-    gradient_evaluations
-        Training budget; None leaves it to the estimator's ``trainer_kwargs``.
+    gradient_evaluations, time_limit
+        Training budget in minibatch gradients, and in seconds; without the first it is that of the
+        estimator's ``trainer_kwargs``.
     num_draws, num_samples
         Weight draws and paths of one prediction.
     seed
@@ -94,6 +95,7 @@ class Forecaster(Parameters):
         target: Hashable = None,
         support: str = "real",
         gradient_evaluations: int | None = 5000,
+        time_limit: float | None = None,
         num_draws: int = 20,
         num_samples: int = 100,
         seed: int | None = 0,
@@ -113,6 +115,7 @@ class Forecaster(Parameters):
         self.target = target
         self.support = support
         self.gradient_evaluations = gradient_evaluations
+        self.time_limit = time_limit
         self.num_draws = num_draws
         self.num_samples = num_samples
         self.seed = seed
@@ -130,10 +133,9 @@ class Forecaster(Parameters):
 
         Raises
         ------
-        FrameError
-            A ``ValueError`` that names series, column, row and value.
         ValueError, TypeError
-            For arguments of the constructor that do not fit.
+            For a frame (a ``FrameError`` that names series, column, row and value) or arguments
+            of the constructor that do not fit.
         """
         self.predictor_ = self._train(dataset_of(self, df))
         self.frame_ = df.copy()

@@ -75,5 +75,6 @@ def estimator_of(forecaster: Forecaster, dataset: FrameDataset) -> BayesianEstim
         num_samples=forecaster.num_samples,
         seed=forecaster.seed,
         gradient_evaluations=forecaster.gradient_evaluations,
+        time_limit=forecaster.time_limit,
         inference_kwargs=dict(forecaster.inference_kwargs or {}),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -90,3 +91,15 @@ def network(
     }
     given = {key: value for key, value in features.items() if value}
     return NETWORKS[name](freq=freq, prediction_length=prediction_length, **given, **settings)
+
+
+def network_name(estimator: Estimator) -> str:
+    """Name of the network in tables: ``gluonts_`` and GluonTS's package, or the class in words."""
+    cls = type(estimator)
+    package = re.fullmatch(r"gluonts\.torch\.model\.(\w+)(\.\w+)*", cls.__module__)
+    if package:
+        return f"gluonts_{package[1]}"
+    stem = cls.__name__.removesuffix("Estimator") or cls.__name__
+    # DeepAR is one word to forecasters.
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem.replace("DeepAR", "Deepar"))
+    return words.lower()

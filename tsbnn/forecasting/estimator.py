@@ -4,7 +4,6 @@
 # ruff: noqa: I002
 
 import copy
-import re
 from typing import Any
 
 from gluonts.core.component import validated
@@ -12,11 +11,13 @@ from gluonts.dataset.common import Dataset
 from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
+from tsbnn.forecasting.catalogue import network_name
 from tsbnn.forecasting.inputs import check_count, check_seed
 from tsbnn.forecasting.prediction.chunks import check_memory_limit
 from tsbnn.forecasting.prediction.draws import check_evaluation
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.settings import check_budget, check_estimator
+from tsbnn.forecasting.time_limit import check_time_limit
 from tsbnn.forecasting.training import train
 from tsbnn.inference import InferenceMethod, from_dict, method
 
@@ -66,6 +67,10 @@ class BayesianEstimator(Estimator):
         Whether ``torch.compile`` compiles the training loss, for one weight draw at a time; on CUDA
         it is then replayed as CUDA graphs. See :mod:`tsbnn.forecasting.compiled` for what it costs
         and brings. Predictors hold nothing compiled.
+    time_limit
+        Seconds that training may take, reading the data included. A few steps are timed first, and
+        at most as many are planned as fit, so that schedules end with them: see
+        :mod:`tsbnn.forecasting.time_limit`. Results then depend on the machine.
     inference_kwargs
         Settings of the inference method, e.g. ``{"temperature": 0.1}``.
     draw_evaluation
@@ -100,6 +105,7 @@ class BayesianEstimator(Estimator):
         memory_limit: int | None = None,
         stop_after: int | None = None,
         compile: bool = False,
+        time_limit: float | None = None,
     ) -> None:
         check_estimator(estimator)
         super().__init__(lead_time=estimator.lead_time)
@@ -128,6 +134,7 @@ class BayesianEstimator(Estimator):
         self.gradient_evaluations = gradient_evaluations
         self.stop_after = stop_after
         self.compile = compile
+        self.time_limit = check_time_limit(time_limit)
         self.prediction_length = estimator.prediction_length
         # What serde writes: the method in JSON terms, with its settings settled.
         self.__init_args__ |= {"inference": self.inference.to_dict(), "inference_kwargs": None}
@@ -265,7 +272,7 @@ class BayesianEstimator(Estimator):
     def describe(self) -> dict[str, str]:
         """Name the network, the inference method and its posterior family."""
         return {
-            "network": _network_name(self.estimator),
+            "network": network_name(self.estimator),
             "inference": self.inference.name,
             "family": self.inference.family,
         }
@@ -282,15 +289,3 @@ def _method(inference: Any, settings: dict[str, Any]) -> InferenceMethod:
             f"not {type(inference).__name__}"
         )
     return inference.replace(**settings)
-
-
-def _network_name(estimator: Estimator) -> str:
-    """Name of the network in tables: ``gluonts_`` and GluonTS's package, or the class in words."""
-    cls = type(estimator)
-    package = re.fullmatch(r"gluonts\.torch\.model\.(\w+)(\.\w+)*", cls.__module__)
-    if package:
-        return f"gluonts_{package[1]}"
-    stem = cls.__name__.removesuffix("Estimator") or cls.__name__
-    # DeepAR is one word to forecasters.
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem.replace("DeepAR", "Deepar"))
-    return words.lower()

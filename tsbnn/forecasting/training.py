@@ -10,18 +10,18 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning.pytorch as pl
 from gluonts.dataset.common import Dataset
 from gluonts.torch.model.estimator import TrainOutput
 from gluonts.transform import Transformation
 from torch import nn
-from torch.nn.utils import parameters_to_vector
 
 from tsbnn.datasets import FrameDataset, FrameSchema
 from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
+from tsbnn.forecasting.continued import continued
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_count, check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
@@ -39,13 +39,10 @@ from tsbnn.forecasting.random_state import (
     generator,
 )
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
+from tsbnn.forecasting.time_limit import TRIAL_STEPS, plan_time
 from tsbnn.forecasting.windows import Loading, data_loader
 from tsbnn.inference import (
-    METHODS,
     BayesianOptimizer,
-    CentredPrior,
-    InferenceMethod,
-    PointMass,
     PosteriorWarning,
     count_weights,
 )
@@ -53,6 +50,7 @@ from tsbnn.inference import (
 if TYPE_CHECKING:
     from tsbnn.forecasting.estimator import BayesianEstimator
 
+Module = TypeVar("Module", bound=BayesianLightningModule)
 _WEIGHT_NOISE, _VALIDATION, _LAST_PASS, _WINDOWS = 11, 12, 13, 14
 
 
@@ -75,6 +73,8 @@ def train(
         raise ValueError(
             f"stop_after={bayesian.stop_after} stops by the validation loss: pass validation_data"
         )
+    if bayesian.time_limit is not None and ckpt_path is not None:
+        raise ValueError("time_limit plans a training from its beginning: leave ckpt_path out")
     if cache_limit is not None:
         check_count(cache_limit, "cache_limit")
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
@@ -129,23 +129,11 @@ def _train(
     gluonts_module = estimator.create_lightning_module()
     network = check_network(gluonts_module)
     if from_predictor is not None:
-        method = _continued(method, network, from_predictor)
-    kind = BayesianLightningModule if validation_data is None else ValidatedLightningModule
-    module = kind(
-        network,
-        method,
-        num_observations,
-        total_steps,
-        generator(derived_seed(seed, _WEIGHT_NOISE)),
-        "loop" if bayesian.compile else bayesian.draw_evaluation,
-    )
-    if isinstance(module, ValidatedLightningModule):
-        module.stop_after = bayesian.stop_after
+        method = continued(method, network, from_predictor)
     trainer = pl.Trainer(**settings)
     device = trainer.strategy.root_device
     if bayesian.compile:
         check_compiler(device)
-        module.sums = compiled_sums(network, device)
     started = time.perf_counter()
     wanted = Loading(
         is_single_pass=False,
@@ -158,6 +146,23 @@ def _train(
         data_loader, estimator, transformation, module=gluonts_module, cache_data=cache_data
     )
     batches = load(training_data, loading=wanted)
+
+    def lightning_module(kind: type[Module], network: nn.Module, steps: int | None) -> Module:
+        noise = generator(derived_seed(seed, _WEIGHT_NOISE))
+        way = "loop" if bayesian.compile else bayesian.draw_evaluation
+        return kind(network, method, num_observations, steps, noise, way)
+
+    if bayesian.time_limit is not None:
+        trial = lightning_module(BayesianLightningModule, copy.deepcopy(network), TRIAL_STEPS)
+        deadline = started + bayesian.time_limit
+        total_steps = plan_time(settings, trial, batches, method, total_steps, deadline)
+        trainer = pl.Trainer(**settings)
+    kind = BayesianLightningModule if validation_data is None else ValidatedLightningModule
+    module = lightning_module(kind, network, total_steps)
+    if isinstance(module, ValidatedLightningModule):
+        module.stop_after = bayesian.stop_after
+    if bayesian.compile:
+        module.sums = compiled_sums(network, device)
     validation = None
     if validation_data is not None:
         wanted = wanted._replace(
@@ -197,46 +202,6 @@ def _again_and_again(loader: Iterable[Any]) -> Iterator[Any]:
         for batch in loader:
             is_empty = False
             yield batch
-
-
-def _continued(
-    method: InferenceMethod, network: nn.Module, predictor: BayesianPredictor
-) -> InferenceMethod:
-    """Put the old posterior's mean into the network, and the posterior in the prior's place."""
-    if not isinstance(predictor, BayesianPredictor):
-        raise TypeError(
-            "train_from needs the predictor of a BayesianEstimator, "
-            f"not {type(predictor).__name__}: another has no posterior"
-        )
-    old = predictor.prediction_net.network
-    here = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    there = {name: tuple(value.shape) for name, value in old.state_dict().items()}
-    if type(old) is not type(network) or here != there:
-        differing = sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k))
-        raise ValueError(
-            f"the predictor's {type(old).__name__} is not the estimator's "
-            f"{type(network).__name__}: they differ in {differing[:5] or 'their class'}"
-        )
-    network.load_state_dict(old.state_dict())
-    posterior = copy.deepcopy(predictor.posterior).cpu()
-    trained_by = METHODS.get(predictor.training_summary.get("inference", ""))
-    if trained_by is not None and not trained_by.is_posterior:
-        # Its spread is that of masks, members or a path, and no belief that data have formed. The
-        # network holds the mean, or after an ensemble a member: no average that nobody trained.
-        trained = [weight for weight in network.parameters() if weight.requires_grad]
-        posterior = PointMass(parameters_to_vector(trained).detach())
-    before, now = predictor.training_summary.get("temperature", 1.0), method.temperature
-    if before != 1 and now != 1:
-        # Above stand `_train`, `train`, `train_model` and `train_from`, then the caller.
-        warnings.warn(
-            f"the old posterior was trained at temperature {before:g} and is now a prior at "
-            f"temperature {now:g}: it is tempered twice, so that its data count "
-            f"{1 / (before * now):g}-fold and the new ones {1 / now:g}-fold. Train from it with "
-            "temperature=1",
-            UserWarning,
-            stacklevel=6,
-        )
-    return method.replace(prior=CentredPrior.from_posterior(posterior, network, method.prior))
 
 
 def _summary(
