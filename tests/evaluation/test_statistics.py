@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,6 +185,20 @@ def test_seeds_are_averaged_and_only_common_ones_count():
     assert found.num_seeds == 3
     del data.scores["b", 2]
     assert paired_difference(data, "a", "b").difference == pytest.approx(1.0)
+
+
+def test_a_model_that_no_seed_changes_stands_beside_every_seed() -> None:
+    rng = np.random.default_rng(7)
+    all_seeds = seeded(rng, 5, 0.5, 0.2)
+    one = replace(
+        all_seeds,
+        scores={cell: s for cell, s in all_seeds.scores.items() if cell[0] == "a" or cell[1] == 3},
+    )
+    assert len(one.scores) == 6
+    for a, b in (("a", "b"), ("b", "a")):
+        assert paired_difference(one, a, b) == paired_difference(all_seeds, a, b)
+    itself = paired_difference(one, "a", "a")
+    assert (itself.low, itself.difference, itself.high, itself.num_seeds) == (0, 0, 0, 5)
 
 
 def test_a_metric_of_ratios_is_resampled_as_a_ratio():

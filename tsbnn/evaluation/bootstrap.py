@@ -174,6 +174,9 @@ class Bootstrap:
 def runs_of(scored: Scored, *models: str) -> list[list[WindowScores]]:
     """Runs of each model on the seeds that all of them have, in the same order.
 
+    A model with one seed only, such as a baseline that no seed changes, stands beside every seed
+    of the others: its run is repeated.
+
     Raises
     ------
     ValueError
@@ -183,10 +186,17 @@ def runs_of(scored: Scored, *models: str) -> list[list[WindowScores]]:
     for model, found in seeds.items():
         if not found:
             raise ValueError(f"no results of {model!r}; there are {', '.join(scored.models)}")
-    common = sorted(set.intersection(*seeds.values()))
+    several = [found for found in seeds.values() if len(found) > 1] or list(seeds.values())
+    common = sorted(set.intersection(*several))
     if not common:
         raise ValueError(f"{' and '.join(map(repr, models))} have no seed in common: {seeds}")
-    return [[scored.scores[model, seed] for seed in common] for model in models]
+    return [
+        [
+            scored.scores[model, seed if seed in seeds[model] else min(seeds[model])]
+            for seed in common
+        ]
+        for model in models
+    ]
 
 
 def score(metric: str) -> Statistic:

@@ -77,7 +77,9 @@ def paired_difference(
     scored
         A backtest, or :class:`tsbnn.evaluation.StoredScores`.
     a, b
-        Names of models. They are compared on the seeds that both have.
+        Names of models. They are compared on the seeds that both have; one that has a single seed,
+        such as a baseline that no seed changes, is compared with every seed of the other. How a
+        training of its own would scatter, nothing is known of then.
     metric
         A score that is kept per window: any but those of the PIT and of cost.
     confidence
