@@ -121,6 +121,23 @@ def test_targets_after_a_cut_are_the_ones_left_out() -> None:
     ]
 
 
+def test_a_subset_is_the_same_series() -> None:
+    stamps = pd.date_range("2024-01-01", periods=6)
+    frame = long({"a": stamps, "b": stamps[:4], "c": stamps[2:]})
+    frame["target"] = np.arange(14.0)
+    frame["kind"] = frame["item_id"]
+    dataset = from_frame(frame, static_features=["kind"])
+    some = dataset.subset(np.array([2, 0]))
+    assert some.item_ids == ["c", "a"]
+    for entry, expected in zip(some, (dataset[2], dataset[0]), strict=True):
+        assert entry.keys() == expected.keys()
+        assert entry["start"] == expected["start"]
+        np.testing.assert_array_equal(entry["target"], expected["target"])
+        np.testing.assert_array_equal(entry["feat_static_cat"], expected["feat_static_cat"])
+    np.testing.assert_array_equal(some.timestamps(0, 2), dataset.timestamps(0, 2)[[2, 0]])
+    assert some.without_last(1).targets(0, 2)[:, 0].tolist() == [13.0, 5.0]
+
+
 def test_a_cut_may_keep_covariates_of_the_horizon() -> None:
     frame = long({"a": pd.date_range("2024-01-01", periods=6)}).assign(price=np.arange(6.0))
     dataset = from_frame(frame, known_covariates="price")

@@ -209,6 +209,7 @@ def from_frame(
         info={"target": target},
         _first=grid.first,
         _offset=offset,
+        _steps=grid.length,
         _length=length,
         _horizon=horizon,
         _places=grid.places,

@@ -65,6 +65,7 @@ class FrameDataset:
     item_ids: list[Any]
     _first: NDArray[np.int64] = field(repr=False)
     _offset: NDArray[np.int64] = field(repr=False)
+    _steps: NDArray[np.int64] = field(repr=False)
     _length: NDArray[np.int64] = field(repr=False)
     _horizon: NDArray[np.int64] = field(repr=False)
     _places: Places = field(repr=False)
@@ -165,10 +166,19 @@ class FrameDataset:
         Those beyond the end are there if this dataset was cut by :meth:`without_last`.
         """
         steps = self._length[:, None] + np.arange(first, first + count)
-        stop = np.append(self._offset[1:], len(self._target))
         slots = self._offset[:, None] + steps
-        inside = (steps >= 0) & (slots < stop[:, None])
+        inside = (steps >= 0) & (steps < self._steps[:, None])
         return np.where(inside, self._target[np.where(inside, slots, 0)], np.float32(np.nan))
+
+    def subset(self, numbers: NDArray[np.integer]) -> FrameDataset:
+        """The series of these numbers, in their order; a view of the same arrays."""
+        cut = {
+            name: getattr(self, name)[numbers]
+            for name in ("_first", "_offset", "_steps", "_length", "_horizon", "_codes", "_numbers")
+        }
+        items = [self.item_ids[number] for number in numbers]
+        places = Places(self._places.reading[numbers], self._places.number[numbers])
+        return replace(self, item_ids=items, _places=places, **cut)
 
     def without_last(self, steps: int, horizon: int = 0) -> FrameDataset:
         """The same series without their last ``steps`` steps, targets and covariates alike.

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tsbnn.forecaster.forecaster import Forecaster
 from tsbnn.forecaster.parameters import NotFittedError
+from tsbnn.forecaster.unlike import UnlikeTrainingWarning
 
-__all__ = ["Forecaster", "NotFittedError"]
+__all__ = ["Forecaster", "NotFittedError", "UnlikeTrainingWarning"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import pandas as pd
@@ -11,17 +10,18 @@ import pandas as pd
 from tsbnn.datasets import FrameDataset, from_frame
 from tsbnn.forecaster.cross_validation import cross_validate
 from tsbnn.forecaster.history import joined, replaced
-from tsbnn.forecaster.parameters import NotFittedError, Parameters
+from tsbnn.forecaster.parameters import NotFittedError
+from tsbnn.forecaster.storing import Stored
 from tsbnn.forecaster.training import dataset_of, estimator_of, horizon_of
-from tsbnn.forecasting import BayesianPredictor, load, save
+from tsbnn.forecaster.unlike import largest_share, warn_of_unlike
+from tsbnn.forecasting import BayesianPredictor
 from tsbnn.forecasting.frames import LEVELS, QUANTILES
-from tsbnn.forecasting.storage import ModelFormatError, read_notes
-from tsbnn.inference import InferenceMethod, from_dict
+from tsbnn.inference import InferenceMethod
 
 Names = Hashable | Sequence[Hashable]
 
 
-class Forecaster(Parameters):
+class Forecaster(Stored):
     """A Bayesian neural forecaster of all series of a long frame.
 
     The constructor only stores its arguments; they are checked by :meth:`fit`. What fitting finds
@@ -69,15 +69,15 @@ class Forecaster(Parameters):
         The trained :class:`tsbnn.BayesianPredictor`.
     frame_
         The data that forecasts start from; None after :meth:`load`.
+    epistemic_share_
+        The largest epistemic share of a training window's forecast, and the number of windows;
+        None where there are too few.
 
     Examples
     --------
     >>> Forecaster(freq="D", prediction_length=28, covariates=["price"])
     Forecaster(freq='D', prediction_length=28, covariates=['price'])
     """
-
-    predictor_: BayesianPredictor
-    frame_: pd.DataFrame | pd.Series | None
 
     def __init__(
         self,
@@ -137,9 +137,8 @@ class Forecaster(Parameters):
             For a frame (a ``FrameError`` that names series, column, row and value) or arguments
             of the constructor that do not fit.
         """
-        self.predictor_ = self._train(dataset_of(self, df))
-        self.frame_ = df.copy()
-        return self
+        dataset = dataset_of(self, df)
+        return self._keep(self._train(dataset), dataset, df)
 
     def predict(
         self,
@@ -164,15 +163,28 @@ class Forecaster(Parameters):
         ------
         NotFittedError
             Before :meth:`fit`, and without ``df`` after :meth:`load`.
+
+        Warns
+        -----
+        UnlikeTrainingWarning
+            Where forecasts have more epistemic share than windows of the training data, see
+            :mod:`tsbnn.forecaster.unlike`. Paths fewer than ``num_samples`` cannot tell.
         """
         predictor = self._fitted()
+        schema = predictor.frame_schema
         if df is None:
             if self.frame_ is None:
                 raise NotFittedError("a model on disk holds no data: pass df, the histories")
             df = self.frame_
-            if future_covariates is not None and predictor.frame_schema is not None:
-                df = replaced(df, future_covariates, predictor.frame_schema)
-        return predictor.predict_frame(df, future_covariates=future_covariates, **options)
+            if future_covariates is not None and schema is not None:
+                df = replaced(df, future_covariates, schema)
+        result = predictor.predict_frame(df, future_covariates=future_covariates, **options)
+        fewer = (options.get("num_samples") or self.num_samples) < self.num_samples
+        if self.epistemic_share_ is not None and not fewer:
+            frame = result[0] if isinstance(result, tuple) else result
+            column = options.get("item_id") or (schema and schema.item_id)
+            warn_of_unlike(frame, predictor.prediction_length, column, *self.epistemic_share_)
+        return result
 
     def cross_validation(
         self,
@@ -242,57 +254,16 @@ class Forecaster(Parameters):
         frame = df if self.frame_ is None else joined(self.frame_, df, schema)
         # Rows that are there twice are told before any training.
         from_frame(frame, **schema.arguments())
-        self.predictor_ = estimator_of(self, dataset).train_from(predictor, dataset)
-        self.frame_ = frame.copy()
-        return self
+        updated = estimator_of(self, dataset).train_from(predictor, dataset)
+        return self._keep(updated, dataset, frame)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model and the parameters to a folder; the data stay out.
-
-        :func:`tsbnn.load` reads the predictor alone.
-
-        Raises
-        ------
-        NotFittedError
-            Before :meth:`fit`.
-        TypeError
-            For parameters that cannot be written, such as callbacks among ``trainer_kwargs``.
-        """
-        params = self.get_params()
-        if isinstance(self.inference, InferenceMethod):
-            params["inference"] = self.inference.to_dict()
-        save(self._fitted(), path, notes={"forecaster": params})
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        device: str | None = None,
-        trusted: Collection[str] = (),
+    def _keep(
+        self, predictor: BayesianPredictor, dataset: FrameDataset, df: pd.DataFrame | pd.Series
     ) -> Self:
-        """Read what :meth:`save` wrote; arguments as those of :func:`tsbnn.load`.
-
-        Raises
-        ------
-        ModelFormatError
-            If the folder was written by :func:`tsbnn.save` of a predictor, or is damaged.
-        FileNotFoundError
-            If there is none.
-        """
-        params = read_notes(path, trusted).get("forecaster")
-        if params is None:
-            raise ModelFormatError(f"{path} holds a predictor and no forecaster: use tsbnn.load")
-        if isinstance(params["inference"], dict):
-            params["inference"] = from_dict(params["inference"])
-        forecaster = cls(**params)
-        forecaster.predictor_ = load(path, device, trusted)
-        forecaster.frame_ = None
-        return forecaster
-
-    def _fitted(self) -> BayesianPredictor:
-        if not hasattr(self, "predictor_"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted: call fit(df) first")
-        return self.predictor_
+        self.predictor_ = predictor
+        self.frame_ = df.copy()
+        self.epistemic_share_ = largest_share(predictor, dataset)
+        return self
 
     def _train(self, dataset: FrameDataset) -> BayesianPredictor:
         return estimator_of(self, dataset).train(dataset)
