@@ -110,8 +110,8 @@ def warn_of_unlike(
     warnings.warn(
         f"{beyond} of {len(found)} series have forecasts that the model is far less sure of than "
         f"of any of {windows} training windows: not knowing the weights is up to "
-        f"{found[worst]:.0%} of their variance{name}, in training at most {largest:.0%}. Their inputs may be unlike "
-        "the training data: look at covariates, levels and lengths",
+        f"{found[worst]:.0%} of their variance{name}, in training at most {largest:.0%}. Their "
+        "inputs may be unlike the training data: look at covariates, levels and lengths",
         UnlikeTrainingWarning,
         stacklevel=3,
     )
