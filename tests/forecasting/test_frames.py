@@ -219,10 +219,15 @@ def test_too_few_paths_are_told_once(plain) -> None:
 
 
 def test_what_is_asked_for_is_checked(plain, tiny, series) -> None:
-    with pytest.raises(ValueError, match=r"quantiles: 90 is not between 0 and 1"):
+    with pytest.raises(ValueError, match=r"quantiles=\[90\] must be numbers between 0 and 1, such"):
         plain.predict_frame(sales(), quantiles=[90])
-    with pytest.raises(ValueError, match=r"levels: 100 is not between 0 and 100"):
-        FrameColumns(levels=[100])
+    for wrong in ([100], 80, "95", None):
+        with pytest.raises(ValueError, match=r"levels=.* must be numbers between 0 and 100"):
+            FrameColumns(levels=wrong)
+    renamed = sales().rename(columns={"unique_id": "path"})
+    plain.predict_frame(renamed, item_id="path")
+    with pytest.raises(ValueError, match="column 'path' is called like a column of forecasts"):
+        plain.predict_frame(renamed, item_id="path", return_samples=True)
     other = BayesianEstimator(tiny("our_deepar"), **BUDGET).train(series)
     with pytest.raises(ValueError, match=r"not trained on a dataset of tsbnn\.from_frame"):
         other.predict_frame(sales())

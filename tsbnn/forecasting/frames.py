@@ -34,6 +34,7 @@ from tsbnn.forecasting.prediction.prediction import Predicted
 
 QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LEVELS = (80, 95)
+_OF_PATHS = ("draw", "path", "value")
 #: What a calibration measures distances from the median by: bounds of the interval of 80 %.
 REFERENCE = (0.1, 0.9)
 
@@ -71,15 +72,9 @@ class FrameColumns:
     ) -> None:
         self.calibration = calibration
         self.quantiles = {"median": 0.5}
-        for quantile in quantiles:
-            if not 0 < quantile < 1:
-                raise ValueError(f"quantiles: {quantile!r} is not between 0 and 1")
-            self.quantiles[f"{quantile:g}"] = float(quantile)
-        for level in levels:
-            if not 0 < level < 100:
-                raise ValueError(
-                    f"levels: {level!r} is not between 0 and 100; 95 is the interval of 95 %"
-                )
+        for quantile in _numbers(quantiles, "quantiles", 1, "(0.1, 0.9)"):
+            self.quantiles[f"{quantile:g}"] = quantile
+        for level in _numbers(levels, "levels", 100, "(80, 95)"):
             self.quantiles[f"lo-{level:g}"] = (100 - level) / 200
             self.quantiles[f"hi-{level:g}"] = (100 + level) / 200
         self.names = ["mean", *self.quantiles, "epistemic_std", "aleatoric_std"]
@@ -105,6 +100,19 @@ class FrameColumns:
             return [sorted_quantile(ordered, level) for level in self.quantiles.values()]
         middle = [sorted_quantile(ordered, level) for level in (0.5, *REFERENCE)]
         return [self.calibration.quantile(level, *middle) for level in self.quantiles.values()]
+
+
+def _numbers(values: Any, name: str, below: float, right: str) -> list[float]:
+    wrong = ValueError(
+        f"{name}={values!r} must be numbers between 0 and {below:g}, such as {right}"
+    )
+    try:
+        found = [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise wrong from None
+    if isinstance(values, str) or not all(0 < value < below for value in found):
+        raise wrong
+    return found
 
 
 def sorted_quantile(ordered: Array, level: float) -> Array:
@@ -148,6 +156,11 @@ class FrameBuilder:
         What to compute.
     keep_paths
         Whether the paths are kept, for :meth:`paths`.
+
+    Raises
+    ------
+    ValueError
+        If the column of ids or of timestamps is called like one of the forecast's.
     """
 
     def __init__(
@@ -159,6 +172,12 @@ class FrameBuilder:
         *,
         keep_paths: bool = False,
     ) -> None:
+        taken = {*columns.names, *(_OF_PATHS if keep_paths else ())}
+        for name in dataset.columns[:2]:
+            if name in taken:
+                raise ValueError(
+                    f"column {name!r} is called like a column of forecasts: rename it in the frame"
+                )
         self.dataset, self.columns = dataset, columns
         self.stamps = dataset.timestamps(first, prediction_length)
         self._values: NDArray[np.float32] = np.empty(
@@ -216,9 +235,8 @@ class FrameBuilder:
         batch, count, time = samples.shape
         stamps = np.broadcast_to(self.stamps[:, None], samples.shape)
         data = self._index(count * time, stamps)
-        for name, values in (("draw", self._draw_index), ("path", np.arange(count))):
-            data[name] = np.tile(np.repeat(values, time), batch)
-        data["value"] = samples.reshape(-1)
+        numbers = (np.tile(np.repeat(n, time), batch) for n in (self._draw_index, np.arange(count)))
+        data |= zip(_OF_PATHS, (*numbers, samples.reshape(-1)), strict=True)
         return pd.DataFrame(data, copy=False)
 
     def _index(self, rows_per_series: int, stamps: NDArray[np.datetime64]) -> dict[Any, Any]:
