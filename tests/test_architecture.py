@@ -33,7 +33,7 @@ ARROWS = {
     "forecasting": may(
         "datasets inference networks", "gluonts lightning numpy orjson pandas safetensors torch"
     ),
-    "forecaster": may("datasets forecasting inference", "gluonts numpy pandas"),
+    "forecaster": may("datasets evaluation forecasting inference", "gluonts numpy pandas"),
     "datasets": may("", "filelock gluonts numpy pandas platformdirs rich"),
     "evaluation": may(
         "",

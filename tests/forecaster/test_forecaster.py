@@ -151,6 +151,19 @@ def test_what_targets_can_be() -> None:
         tiny(support="count").fit(sales().assign(y=-1.0))
 
 
+def test_silence(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    forecaster = tiny(model_kwargs=TINY, verbose=False, time_limit=60)
+    forecaster.fit(sales()).update(ahead(sales(), 12).assign(y=4.0, price=0.0))
+    forecaster.predict()
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+    tiny(model_kwargs=TINY).fit(sales())
+    assert "Epoch" in capfd.readouterr().out
+    # The same as when it talks.
+    loud, silent = (tiny(verbose=verbose).fit(sales()).predict() for verbose in (True, False))
+    pd.testing.assert_frame_equal(loud, silent)
+
+
 def test_a_time_limit() -> None:
     forecaster = tiny(gradient_evaluations=10**6, time_limit=0.5).fit(sales())
     assert 1 <= forecaster.predictor_.training_summary["gradient_evaluations"] < 10**5

@@ -12,7 +12,7 @@ from tsbnn.forecaster.cross_validation import cross_validate
 from tsbnn.forecaster.history import joined, replaced
 from tsbnn.forecaster.parameters import NotFittedError
 from tsbnn.forecaster.storing import Stored
-from tsbnn.forecaster.training import dataset_of, estimator_of, horizon_of
+from tsbnn.forecaster.training import dataset_of, horizon_of, trained
 from tsbnn.forecaster.unlike import largest_share, warn_of_unlike
 from tsbnn.forecasting import BayesianPredictor
 from tsbnn.forecasting.frames import LEVELS, QUANTILES
@@ -60,6 +60,8 @@ class Forecaster(Stored):
         Weight draws and paths of one prediction.
     seed
         Decides everything random; None takes fresh entropy.
+    verbose
+        Whether training shows Lightning's progress bar and notices.
     model_kwargs, inference_kwargs
         Further arguments of a network by name, e.g. ``{"context_length": 60}``, and of the method.
 
@@ -99,6 +101,7 @@ class Forecaster(Stored):
         num_draws: int = 20,
         num_samples: int = 100,
         seed: int | None = 0,
+        verbose: bool = True,
         model_kwargs: Mapping[str, Any] | None = None,
         inference_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
@@ -119,6 +122,7 @@ class Forecaster(Stored):
         self.num_draws = num_draws
         self.num_samples = num_samples
         self.seed = seed
+        self.verbose = verbose
         self.model_kwargs = model_kwargs
         self.inference_kwargs = inference_kwargs
 
@@ -254,7 +258,7 @@ class Forecaster(Stored):
         frame = df if self.frame_ is None else joined(self.frame_, df, schema)
         # Rows that are there twice are told before any training.
         from_frame(frame, **schema.arguments())
-        updated = estimator_of(self, dataset).train_from(predictor, dataset)
+        updated = trained(self, dataset, lambda it: it.train_from(predictor, dataset))
         return self._keep(updated, dataset, frame)
 
     def _keep(
@@ -266,4 +270,4 @@ class Forecaster(Stored):
         return self
 
     def _train(self, dataset: FrameDataset) -> BayesianPredictor:
-        return estimator_of(self, dataset).train(dataset)
+        return trained(self, dataset, lambda estimator: estimator.train(dataset))

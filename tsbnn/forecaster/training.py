@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tsbnn.datasets import FrameDataset, from_frame
 from tsbnn.forecaster.network import network_of
-from tsbnn.forecasting import BayesianEstimator
+from tsbnn.forecasting import BayesianEstimator, BayesianPredictor
 from tsbnn.forecasting.inputs import check_count
 
 if TYPE_CHECKING:
@@ -51,6 +52,27 @@ def dataset_of(forecaster: Forecaster, df: pd.DataFrame | pd.Series) -> FrameDat
         static_features=forecaster.static_features,
         fill_covariates=forecaster.fill_covariates,
     ).training
+
+
+def trained(
+    forecaster: Forecaster,
+    dataset: FrameDataset,
+    train: Callable[[BayesianEstimator], BayesianPredictor],
+) -> BayesianPredictor:
+    """Train an estimator for a dataset, in silence unless the forecaster is to be verbose.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For parameters that do not fit.
+    """
+    estimator = estimator_of(forecaster, dataset)
+    if forecaster.verbose:
+        return train(estimator)
+    from tsbnn.evaluation.lightning_run import quiet, quiet_copy
+
+    with quiet():
+        return train(quiet_copy(estimator, lambda share: None, "")[0])
 
 
 def estimator_of(forecaster: Forecaster, dataset: FrameDataset) -> BayesianEstimator:
