@@ -1,4 +1,4 @@
-"""The command line: files, exit codes and errors in one line, with budgets of a few gradients."""
+"""``tsbnn backtest``: files, exit codes and errors in one line, with a few gradients."""
 
 from __future__ import annotations
 
@@ -8,41 +8,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-import tsbnn
-from tsbnn.cli import app
+from tests.cli.running import COLUMNS, TINY, one_line, run, sales
 from tsbnn.inference import METHODS
 
 # Methods that take a step or more within two gradient evaluations.
 SOME = ("score", "elbo", "map")
 ALL = ",".join(SOME)
-TINY = ("--gradient-evaluations", "2", "--num-samples", "10", "--num-draws", "2")
-
-
-def run(*arguments: object) -> Result:
-    """Run ``tsbnn`` as on a terminal of 200 columns."""
-    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
-
-
-def sales(items: int = 2, days: int = 90) -> pd.DataFrame:
-    generator = np.random.default_rng(0)
-    frames = [
-        pd.DataFrame(
-            {
-                "shop": f"shop-{i}",
-                "day": pd.date_range("2024-01-01", periods=days).strftime("%Y-%m-%d"),
-                "sales": 20 + 5 * np.sin(np.arange(days)) + generator.normal(size=days),
-                "price": 1.0 + i,
-                "size": "big" if i else "small",
-            }
-        )
-        for i in range(items)
-    ]
-    return pd.concat(frames, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +28,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def of(table: Path, out: Path, *more: object) -> tuple[object, ...]:
-    columns = ("--target", "sales", "--timestamp", "day", "--item-id", "shop")
     size = ("--prediction-length", 3, "--windows", 2)
-    return ("backtest", "--dataset", table, *columns, *size, "--out", out, *TINY, *more)
+    return ("backtest", "--dataset", table, *COLUMNS, *size, "--out", out, *TINY, *more)
 
 
 @pytest.fixture(scope="module")
@@ -120,31 +94,34 @@ def test_registered_dataset(tmp_path: Path, empty_working_directory: Path) -> No
     assert summary["models"]["deepar-map"]["runs"][0]["num_observations"] > 2000
 
 
-def test_covariates_and_static_features(table: Path, tmp_path: Path) -> None:
-    frame = pd.read_csv(table)
-    table = tmp_path / "sales.csv"
-    frame.assign(visitors=3 * frame["sales"]).to_csv(table, index=False)
-    covariates = ("--known-covariates", "price", "--past-covariates", "visitors")
-    more = ("--inference", "map", *covariates, "--static-features", "size")
-    result = run(*of(table, tmp_path / "out", *more, "--freq", "D"))
+def test_a_parquet_file_with_covariates_and_static_features(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    frame, file = sales(), tmp_path / "sales.parquet"
+    frame.assign(visitors=3 * frame["sales"]).to_parquet(file)
+    covariates = ("--covariates", "price", "--past-covariates", "visitors", "--static", "size")
+    more = ("--inference", "map", *covariates, "--freq", "D")
+    result = run(*of(file, tmp_path / "out", *more, "--json", "--quiet"))
     assert result.exit_code == 0, result.output
+    assert result.stderr == ""
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["frequency"] == "D"
+    told = json.loads(result.stdout)
+    assert told["report"] == str(tmp_path / "out" / "report.html")
+    crps = {one["model"]: one["mean"] for one in told["scores"] if one["metric"] == "crps"}
+    expected = summary["models"]["deepar-map"]["metrics"]["crps"]["mean"]
+    assert crps["deepar-map"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("freq", ["D", "B"])
-def test_few_paths_are_told_and_nothing_else_is(
-    freq: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_few_paths_are_told_and_nothing_else_is(tmp_path: Path) -> None:
     frame = sales()
-    frame["day"] = [*pd.date_range("2024-01-01", periods=90, freq=freq).strftime("%Y-%m-%d")] * 2
+    frame["day"] = [*pd.date_range("2024-01-01", periods=90, freq="B").strftime("%Y-%m-%d")] * 2
     frame.to_csv(tmp_path / "sales.csv", index=False)
     more = ("--inference", "score,map", "--num-samples", 8, "--num-draws", 5)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings():
         warnings.simplefilter("default")
         result = run(*of(tmp_path / "sales.csv", tmp_path / "out", *more))
     assert result.exit_code == 0, result.output
-    assert [str(warning.message) for warning in said] == []
+    assert "warning" not in result.stderr
     note = "The widest interval of 8 paths is one of 77.7 %: a coverage of 95 % takes more."
     assert note in result.stdout.replace("\n", " ")
     assert note in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -163,22 +140,6 @@ def test_one_path_per_draw_leaves_the_epistemic_part_out(table: Path, tmp_path: 
     assert "epistemic_share" not in set(results["metric"])
     assert not (tmp_path / "out" / "plots" / "epistemic-share.png").exists()
     assert (tmp_path / "out" / "plots" / "fan-deepar-score.png").exists()
-
-
-def test_parquet(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
-    file = tmp_path / "sales.parquet"
-    sales().to_parquet(file)
-    result = run(*of(file, tmp_path / "out", "--inference", "map"))
-    assert result.exit_code == 0, result.output
-
-
-def one_line(result: Result) -> str:
-    """The error, which must be a single line."""
-    lines = [line for line in result.stderr.splitlines() if line]
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("tsbnn: ")
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -334,17 +295,9 @@ def test_an_interrupt_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_version() -> None:
-    result = run("--version")
-    assert result.exit_code == 0
-    assert result.stdout.strip() == f"tsbnn {tsbnn.__version__}"
-
-
 def test_help_names_what_there_is() -> None:
     from tsbnn.forecasting.catalogue import NETWORKS
 
     said = run("backtest", "--help").stdout
-    assert "backtest" in run("--help").stdout
     for name in (*METHODS, *NETWORKS):
         assert name in said
-    assert run().exit_code == 2

@@ -1,0 +1,180 @@
+"""``tsbnn fit``: a table of series in, a model folder out."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tsbnn.cli import options as o
+from tsbnn.cli.errors import UsageError, check_folder
+from tsbnn.cli.output import print_json, say, uninterrupted
+from tsbnn.cli.progress import Report, stages
+from tsbnn.cli.tables import about, read_table
+
+
+def fit(
+    data: o.Data,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder to write the model to; a model there is replaced.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ],
+    prediction_length: Annotated[
+        int, typer.Option(metavar="N", help="Steps to forecast.", min=1, show_default=False)
+    ],
+    freq: o.Freq = None,
+    item_id: o.ItemId = None,
+    timestamp: o.Timestamp = None,
+    target: o.Target = None,
+    covariates: o.Covariates = None,
+    past_covariates: o.PastCovariates = None,
+    static: o.Static = None,
+    fill_covariates: o.FillCovariates = False,
+    model: o.Model = "deepar",
+    inference: o.Inference = "score",
+    support: o.SupportOption = o.Support.REAL,
+    gradient_evaluations: o.GradientEvaluations = 5000,
+    seed: o.Seed = 0,
+    num_draws: o.NumDraws = 20,
+    num_samples: o.NumSamples = 100,
+    threads: o.Threads = 1,
+    stream: o.FormatOption = o.Format.CSV,
+    config: o.Config = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Train a Bayesian forecaster on all series of a table.
+
+    The model folder is what tsbnn forecast and tsbnn.load read.
+    """
+    _check_place(out)
+    with stages(quiet) as stage:
+        stage("loading libraries")
+        check_names("model", [model], "inference", [inference], gradient_evaluations)
+        import torch
+
+        torch.set_num_threads(threads)
+        forecaster = _forecaster(
+            stage,
+            freq=freq,
+            prediction_length=prediction_length,
+            model=model,
+            inference=inference,
+            covariates=o.names(covariates),
+            past_covariates=o.names(past_covariates),
+            static_features=o.names(static),
+            fill_covariates=fill_covariates,
+            item_id=item_id,
+            timestamp=timestamp,
+            target=target,
+            support=support.value,
+            gradient_evaluations=gradient_evaluations,
+            num_draws=num_draws,
+            num_samples=num_samples,
+            seed=seed,
+        )
+        stage("reading")
+        frame = read_table(data, stream)
+        with about(data):
+            forecaster.fit(frame)
+        stage("writing")
+        with uninterrupted():
+            forecaster.save(out)
+    summary = forecaster.predictor_.training_summary or {}
+    result = {
+        "model": str(out),
+        "network": summary.get("network"),
+        "inference": summary.get("inference"),
+        "series": forecaster.num_series_,
+        "observations": summary.get("num_observations"),
+        "freq": forecaster.predictor_.frame_schema.freq,
+        "prediction_length": prediction_length,
+        "gradient_evaluations": summary.get("gradient_evaluations"),
+        "train_loss": summary.get("train_loss"),
+        "seconds": round(forecaster.seconds_, 2),
+    }
+    if as_json:
+        print_json(result)
+    say(_told(result), quiet)
+
+
+def check_names(
+    model_option: str,
+    models: list[str],
+    inference_option: str,
+    inference: list[str],
+    gradient_evaluations: int,
+) -> None:
+    """Make sure that networks and methods are there, and the budget pays for a step.
+
+    Raises
+    ------
+    UsageError
+        Naming the option, what was given, and what there is.
+    """
+    from tsbnn.forecasting.catalogue import NETWORKS
+    from tsbnn.forecasting.settings import check_budget
+    from tsbnn.inference import METHODS, method
+
+    checks: list[tuple[str, list[str], Mapping[str, Any]]] = [
+        (model_option, models, NETWORKS),
+        (inference_option, inference, METHODS),
+    ]
+    for option, found, known in checks:
+        unknown = [name for name in found if name not in known]
+        if unknown or not found or len(set(found)) < len(found):
+            what = ", ".join(unknown) if unknown else ", ".join(found) or "nothing"
+            few = "one" if option in ("model", "inference") and len(found) == 1 else "some"
+            each = "" if few == "one" else ", each once"
+            raise UsageError(f"--{option} must be {few} of {', '.join(known)}{each}, not {what}")
+    for name in inference:
+        try:
+            check_budget(method(name), gradient_evaluations)
+        except ValueError as error:
+            raise UsageError(f"--gradient-evaluations: {error}") from error
+
+
+def _check_place(out: Path) -> None:
+    """Training takes long: what stands in the way of its result is told before."""
+    check_folder(out)
+    if out.resolve() == Path.cwd():
+        raise UsageError(f"--out {out} is the working directory: choose a folder in it")
+    if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
+        raise UsageError(f"--out {out} has other files and no model: choose another folder")
+
+
+def _forecaster(stage: Callable[[str], Report], **parameters: Any) -> Any:
+    """Make a forecaster whose training tells how far it is."""
+    from tsbnn.evaluation.lightning_run import quiet, quiet_copy
+    from tsbnn.forecaster import Forecaster
+    from tsbnn.forecaster.training import estimator_of
+
+    class Reporting(Forecaster):
+        def _train(self, dataset: Any) -> Any:
+            report, began = stage("training"), time.perf_counter()
+            with tempfile.TemporaryDirectory(prefix="tsbnn-") as folder, quiet():
+                estimator, _ = quiet_copy(estimator_of(self, dataset), report, folder)
+                predictor = estimator.train(dataset)
+            self.num_series_, self.seconds_ = len(dataset), time.perf_counter() - began
+            stage("looking at the model's spread")
+            return predictor
+
+    return Reporting(**parameters)
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    return (
+        f"{result['model']}: {result['network']} by {result['inference']}, "
+        f"{result['series']} series, {result['observations']:,} observations, "
+        f"{result['gradient_evaluations']:,} gradients in {result['seconds']:.0f} s"
+    )

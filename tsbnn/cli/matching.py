@@ -1,0 +1,157 @@
+"""Forecasts and actual values side by side: columns found, series and dates matched."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tsbnn.cli.errors import BadDataError
+from tsbnn.cli.forecast_frames import Array, Forecasts, read_forecasts
+from tsbnn.cli.options import Format
+from tsbnn.cli.output import STREAM
+from tsbnn.cli.tables import about, name_of, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tsbnn.datasets import FrameDataset
+
+
+@dataclass(frozen=True)
+class Names:
+    """Columns as options name them; None where they are to be found."""
+
+    item_id: str | None
+    timestamp: str | None
+    target: str | None
+
+
+@dataclass
+class Table:
+    """A table with its columns found.
+
+    Attributes
+    ----------
+    frame
+        The rows.
+    keys
+        One row each: ``item`` (text), ``stamp``, and ``cutoff`` where forecasts were made at
+        several times.
+    target
+        The column of actual values.
+    """
+
+    frame: pd.DataFrame
+    keys: pd.DataFrame
+    item_id: Hashable
+    timestamp: Hashable
+    target: Hashable
+
+    @property
+    def values(self) -> Array:
+        """Actual values, ``rows``."""
+        from tsbnn.datasets import TargetError
+        from tsbnn.datasets.columns import read_numbers, take
+
+        column = take(self.frame, self.target, "target")
+        ids = None if self.item_id is None else self.frame[self.item_id]
+        return read_numbers(column, "target", TargetError, ids, "NaN where missing")
+
+
+def open_forecasts(path: Path, stream: Format, names: Names) -> tuple[Table, list[Forecasts]]:
+    """Read forecasts from a file or standard input."""
+    frame = read_table(path, stream)
+    with about(path):
+        table = _table(frame, names)
+        places = [table.item_id, table.timestamp, "cutoff"]
+        places = [place for place in places if place in frame]
+        name = "forecast" if path == STREAM else path.name.partition(".")[0]
+        try:
+            rows, models = read_forecasts(frame, places, table.target, name)
+        except BadDataError as error:
+            raise BadDataError(f"{name_of(path)}: {error}") from error
+        table = _table(rows, names)
+        twice = table.keys.duplicated()
+        if twice.any():
+            first = int(np.flatnonzero(twice)[0])
+            raise BadDataError(
+                f"{name_of(path)}: row {rows.index[first]}: {_place(table, first)} has two "
+                "forecasts; forecasts made at several times need a column cutoff that tells them "
+                "apart"
+            )
+    return table, models
+
+
+def open_actuals(path: Path, stream: Format, names: Names) -> Table:
+    """Read actual values from a file or standard input."""
+    frame = read_table(path, stream)
+    with about(path):
+        table = _table(frame, names)
+        twice = table.keys.duplicated()
+        if twice.any():
+            first = int(np.flatnonzero(twice)[0])
+            raise BadDataError(
+                f"{name_of(path)}: row {frame.index[first]}: {_place(table, first)} is there twice"
+            )
+    return table
+
+
+def matched(forecasts: Table, actuals: Table) -> Array:
+    """The actual value of each row of forecasts, NaN where there is none."""
+    known = actuals.keys[["item", "stamp"]].assign(value=actuals.values)
+    wanted = forecasts.keys[["item", "stamp"]]
+    return wanted.merge(known, on=["item", "stamp"], how="left")["value"].to_numpy(np.float64)
+
+
+def no_match(forecasts: Table, actuals: Table, files: tuple[Path, Path]) -> BadDataError:
+    """Say why nothing matched: other series, or other dates."""
+    theirs, ours = (set(table.keys["item"]) for table in (actuals, forecasts))
+    if not theirs & ours:
+        found = f"series {sorted(ours)[0]!r} against {sorted(theirs)[0]!r}"
+    else:
+        spans = (
+            f"{table.keys['stamp'].min()} to {table.keys['stamp'].max()}"
+            for table in (forecasts, actuals)
+        )
+        found = " against ".join(spans)
+    return BadDataError(
+        f"no row of {name_of(files[0])} has an actual value in {name_of(files[1])}: {found}"
+    )
+
+
+def dataset_of(frame: pd.DataFrame, names: Names, freq: str | None) -> FrameDataset:
+    """Actual values on a regular grid, without covariates."""
+    from tsbnn.datasets import from_frame
+
+    return from_frame(
+        frame, item_id=names.item_id, timestamp=names.timestamp, target=names.target, freq=freq
+    )
+
+
+def _table(frame: pd.DataFrame, names: Names) -> Table:
+    import pandas as pd
+
+    from tsbnn.datasets.columns import take
+    from tsbnn.datasets.schema import find_item_id, find_target, find_timestamp
+    from tsbnn.datasets.timestamps import read_timestamps
+
+    item_id = find_item_id(frame, names.item_id)
+    timestamp = find_timestamp(frame, names.timestamp)
+    ids = None if item_id is None else take(frame, item_id, "item_id")
+    stamps, _ = read_timestamps(take(frame, timestamp, "timestamp"), ids)
+    keys: dict[str, Any] = {
+        "item": np.full(len(frame), "") if ids is None else ids.astype(str).to_numpy(),
+        "stamp": stamps,
+    }
+    if "cutoff" in frame:
+        keys["cutoff"] = read_timestamps(frame["cutoff"], ids)[0]
+    return Table(frame, pd.DataFrame(keys), item_id, timestamp, find_target(frame, names.target))
+
+
+def _place(table: Table, row: int) -> str:
+    item, stamp = table.keys["item"].iloc[row], table.keys["stamp"].iloc[row]
+    return f"series {item!r}, {stamp}" if table.item_id is not None else str(stamp)
