@@ -229,6 +229,13 @@ CASES: dict[str, tuple[Any, dict[str, Any], type[ValueError], list[str], dict[st
         ["row 'r0'", "'0.0' is text"],
         {"value": "0.0"},
     ),
+    "one word among numbers as text": (
+        lambda f: put("sold", "r3", "many")(f.assign(sold=f["sold"].astype(str).astype(object))),
+        {},
+        errors.TargetError,
+        ["row 'r3'", "'many' is text"],
+        {"row": "r3", "value": "many"},
+    ),
     "decimal commas": (
         put("sold", "r3", "1,5"),
         {},

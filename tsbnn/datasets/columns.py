@@ -221,11 +221,23 @@ def _floats(values: pd.Series) -> NDArray[np.float64] | None:
 
 
 def _first_non_number(values: pd.Series) -> int:
+    """Place of the value to blame: one word in a CSV file makes text of a whole column."""
+    texts = []
     for position, value in enumerate(values.array):
         number = isinstance(value, numbers.Real | Decimal | np.bool_)
         if not number and not (pd.api.types.is_scalar(value) and pd.isna(value)):
-            return position
-    return 0
+            if not isinstance(value, str) or not _reads_as_number(value):
+                return position
+            texts.append(position)
+    return texts[0] if texts else 0
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _value_error(
