@@ -49,6 +49,8 @@ _WORDS = {
     " A frame of your own: from_frame.": "",
 }
 
+_PANDAS = re.compile(r"; pd\.to_numeric\(.*")
+
 
 class UsageError(Exception):
     """Options that do not fit."""
@@ -100,7 +102,7 @@ def in_options(message: str) -> str:
     told = _ARGUMENT.sub(lambda found: _OPTIONS[found[1]] + ("" if found[2] else " "), message)
     for words, others in _WORDS.items():
         told = told.replace(words, others)
-    return told
+    return _PANDAS.sub("", told)
 
 
 def _code(error: Exception) -> int:
