@@ -27,7 +27,7 @@ GRADIENT_EVALUATIONS = 5_000
 WINDOWS = {"etth1": {"windows": 24, "stride": 120}, "m4_hourly": {"windows": 1}}
 SHOWN = ["mean_wql", "coverage_50", "coverage_80", "coverage_95", "width_95"]
 
-#: By study and trial: inference, its settings, and arguments of the network.
+#: By study and trial: inference, its settings, and arguments of the network; a context in horizons.
 Trial = tuple[str, dict[str, Any], dict[str, Any]]
 
 
@@ -36,43 +36,27 @@ def score(**settings: Any) -> Trial:
 
 
 STUDIES: dict[str, dict[str, Trial]] = {
-    "methods": {
-        "score": score(),
-        "elbo": ("elbo", {}, {}),
-        "elbo_natural": ("elbo_natural", {}, {}),
-        "map": ("map", {}, {}),
-        "ensemble": ("ensemble", {}, {}),
-        "mc_dropout": ("mc_dropout", {}, {}),
-    },
-    "temperature": {f"score T={t:g}": score(temperature=t) for t in (0.3, 0.1, 0.03, 0.01)},
-    "warm start": {f"score warm_start={w:g}": score(warm_start=w) for w in (0.0, 0.25, 0.75, 0.9)},
-    "prior": {
-        **{f"score gain={g:g}": score(prior=FanInPrior(gain=g)) for g in (0.5, 2.0)},
-    },
+    "methods": {name: (name, {}, {}) for name in ("score", "map", "elbo", "elbo_natural")},
+    "temperature": {f"score T={t:g}": score(temperature=t) for t in (0.1, 0.01)},
     "learning rate": {
         f"{name} lr={rate:g}": (name, {"learning_rate": rate}, {})
-        for name in ("score", "elbo", "map")
-        for rate in (2e-3, 1e-2)
+        for rate in (1e-2, 2e-3)
+        for name in ("score", "map", "elbo")
     },
-    "draws": {"score single draws": score(antithetic=False)},
-    "averaging": {
-        "score averaging_share=0.25": score(averaging_share=0.25),
-        "elbo averaging_share=0.25": ("elbo", {"averaging_share": 0.25}, {}),
-    },
-    "mixture": {
-        "score mixture 3": score(family="mixture", num_components=3),
-        "score mixture 5": score(family="mixture", num_components=5),
-    },
-    "low rank": {"score low rank": score(family="low_rank")},
-    "head": {"score normal head": ("score", {}, {"distr_output": NormalOutput()})},
+    "warm start": {f"score warm_start={w:g}": score(warm_start=w) for w in (0.25, 0.75)},
     "network": {
-        "score 80 units": ("score", {}, {"hidden_size": 80}),
         "map 80 units": ("map", {}, {"hidden_size": 80}),
-    },
-    "batch": {
-        "score batch 128": ("score", {}, {"batch_size": 128}),
+        "map context of 3 horizons": ("map", {}, {"context_length": 3}),
+        "map scaling std": ("map", {}, {"scaling": "std"}),
         "map batch 128": ("map", {}, {"batch_size": 128}),
     },
+    "prior": {f"score gain={gain:g}": score(prior=FanInPrior(gain=gain)) for gain in (2.0, 0.5)},
+    "layers": {"score last layer": score(bayesian_parameters=("param_proj*",))},
+    "averaging": {"score averaging_share=0.25": score(averaging_share=0.25)},
+    "mixture": {"score mixture": score(family="mixture")},
+    "low rank": {"score low rank": score(family="low_rank")},
+    "head": {"score normal head": ("score", {}, {"distr_output": NormalOutput()})},
+    "draws": {"score single draws": score(antithetic=False)},
 }
 TRIALS = {name: trial for study in STUDIES.values() for name, trial in study.items()}
 
@@ -109,9 +93,9 @@ def main() -> None:
     chosen = parser.parse_args()
     cells = [
         Cell(dataset, trial, seed)
+        for seed in SEEDS
         for study in chosen.studies
         for trial in STUDIES[study]
-        for seed in SEEDS
         for dataset in DATASETS
     ]
     done = run_cells(validate, cells, "studies", jobs=chosen.jobs)

@@ -16,31 +16,11 @@ from pathlib import Path
 
 from benchmarks.cells import Cell, run_cells
 from benchmarks.comparison.grid import GRIDS
-from benchmarks.comparison.models import GRADIENT_EVALUATIONS, estimator
+from benchmarks.comparison.models import evaluate
 from benchmarks.output import show
-from tsbnn.datasets import load
-from tsbnn.evaluation import Backtest, backtest
 
 QUICK_DATASET, QUICK_EVALUATIONS = "us_macro", 100
 SHOWN = ["mean_wql", "crps", "coverage_50", "coverage_95", "width_95"]
-
-
-def evaluate(cell: Cell, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Backtest:
-    """Train a model under a seed and score its forecasts of the test windows."""
-    data = load(cell.dataset)
-    return backtest(
-        {cell.model: estimator(cell.model, data, gradient_evaluations)},
-        data.dataset,
-        prediction_length=data.prediction_length,
-        windows=data.windows,
-        stride=data.stride,
-        season=data.season,
-        training_data=data.training,
-        seeds=(cell.seed,),
-        baselines=False,
-        dataset_name=cell.dataset,
-        keep_forecasts=False,
-    )
 
 
 def quick(jobs: int) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.cells import Cell
 from benchmarks.comparison.peers import PEERS
 from tsbnn import BayesianEstimator
+from tsbnn.datasets import load
+from tsbnn.evaluation import Backtest, backtest
 from tsbnn.forecasting.catalogue import network
 
 GRADIENT_EVALUATIONS = 5_000
@@ -53,3 +56,21 @@ def arguments(data: Any) -> dict[str, Any]:
     names = ("num_feat_dynamic_real", "num_feat_static_cat", "num_feat_static_real", "cardinality")
     features = {name: getattr(dataset, name) for name in names}
     return {"freq": data.freq, "prediction_length": data.prediction_length, **features}
+
+
+def evaluate(cell: Cell, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Backtest:
+    """Train a model under a seed and score its forecasts of the test windows."""
+    data = load(cell.dataset)
+    return backtest(
+        {cell.model: estimator(cell.model, data, gradient_evaluations)},
+        data.dataset,
+        prediction_length=data.prediction_length,
+        windows=data.windows,
+        stride=data.stride,
+        season=data.season,
+        training_data=data.training,
+        seeds=(cell.seed,),
+        baselines=False,
+        dataset_name=cell.dataset,
+        keep_forecasts=False,
+    )

@@ -1,0 +1,119 @@
+"""How many gradient evaluations score VI and the ELBO need for an equally good posterior.
+
+`python -m benchmarks.convergence [DATASETS] [--jobs N]` writes results/convergence.csv: our DeepAR
+trained with budgets from 1,250 to 5,000 gradient evaluations on each dataset, one seed, default
+settings. What is compared is the training ELBO an observation, by one estimator for both,
+
+.. math:: -\\frac1S \\sum_s \\mathrm{loss}(\\theta_s) - \\frac{T}{N} \\mathrm{KL}(q \\,\\|\\, p_T),
+
+with S = 64 draws and 512 windows of the training data that are the same for all. Every budget is a
+training of its own, since schedules end with the budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+
+from benchmarks.cells import kept
+from benchmarks.comparison.grid import DATASETS
+from benchmarks.comparison.models import arguments
+from benchmarks.output import show, write
+from tsbnn import BayesianEstimator, DeepAREstimator
+from tsbnn.datasets import load
+from tsbnn.forecasting import window_losses
+
+METHODS = ("score", "elbo")
+BUDGETS = (5_000, 2_500, 3_750, 1_250)
+DRAWS, WINDOWS = 64, 512
+KEYS = ["dataset", "method", "budget", "seed"]
+
+
+def train(dataset: str, method: str, budget: int, seed: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    data = load(dataset)
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+    network = DeepAREstimator(**arguments(data), trainer_kwargs=quiet)
+    estimator = BayesianEstimator(network, method, gradient_evaluations=budget, seed=seed)
+    started = time.perf_counter()
+    predictor = estimator.train(data.training)
+    found = predictor.training_summary["diagnostics"]
+    return {
+        **dict(zip(KEYS, (dataset, method, budget, seed), strict=True)),
+        "loss": expected_loss(predictor, network, data),
+        "kl": found["kl"],
+        "num_observations": found["num_observations"],
+        "train_s": time.perf_counter() - started,
+    }
+
+
+@torch.no_grad()
+def expected_loss(predictor: Any, estimator: Any, data: Any) -> float:
+    """Mean negative log-likelihood of an observation over draws, in nats."""
+    network = predictor.network
+    transformed = estimator.create_transformation().apply(data.training, is_train=True)
+    torch.manual_seed(0)
+    module = estimator.create_lightning_module()
+    batches = iter(
+        estimator.create_training_data_loader(
+            transformed, module, batch_size=WINDOWS, num_batches_per_epoch=1
+        )
+    )
+    batch = next(batches)
+    generator = torch.Generator().manual_seed(0)
+    total = observed = 0.0
+    for _ in range(DRAWS):
+        with predictor.posterior.drawn(network, generator=generator):
+            losses = window_losses(network, batch)
+        total += float(losses.total.sum())
+        observed += float(losses.observed.sum())
+    return total / observed
+
+
+def reached(table: pd.DataFrame) -> pd.DataFrame:
+    """Smallest budget of each method whose ELBO is at least the other's at the full budget."""
+    rows = []
+    for dataset, found in table.groupby("dataset", sort=False):
+        row = {"dataset": dataset}
+        for own, other in (METHODS, METHODS[::-1]):
+            goal = found[(found.method == other) & (found.budget == max(BUDGETS))].elbo
+            there = found[(found.method == own) & (found.elbo >= goal.max())].budget
+            row |= {f"{own}: final ELBO": found[found.method == own].elbo.max()}
+            row |= {f"{own} reaches {other}'s with": there.min()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("datasets", nargs="*", default=list(DATASETS))
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    given = parser.parse_args()
+    done = kept("convergence")
+    finished = set(done.reindex(columns=KEYS).itertuples(index=False, name=None))
+    runs = [
+        run
+        for run in ((d, m, b, 0) for b in BUDGETS for d in given.datasets for m in METHODS)
+        if run not in finished
+    ]
+    parallel = Parallel(n_jobs=given.jobs, return_as="generator_unordered")
+    for row in parallel(delayed(train)(*run) for run in runs):
+        print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
+        done = (
+            pd.concat([done, pd.DataFrame([row])], ignore_index=True)
+            if len(done)
+            else (pd.DataFrame([row]))
+        )
+        write(done, "convergence")
+    done["elbo"] = -done.loss - done.kl / done.num_observations
+    show(done.pivot_table(index=["dataset", "method"], columns="budget", values="elbo"), "ELBO")
+    show(reached(done), "Gradient evaluations to the other's final ELBO")
+
+
+if __name__ == "__main__":
+    main()
