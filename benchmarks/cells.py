@@ -26,6 +26,7 @@ LEVELS = (50, 80, 90, 95)
 BY_WINDOW = (
     "crps",
     "mean_wql",
+    "mase",
     *(f"coverage_{level}" for level in LEVELS),
     *(f"width_{level}" for level in LEVELS),
     "epistemic_share",
