@@ -163,8 +163,11 @@ def test_silence(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFix
 
 
 def test_a_time_limit() -> None:
-    forecaster = tiny(gradient_evaluations=10**6, time_limit=0.5).fit(sales())
-    assert 1 <= forecaster.predictor_.training_summary["gradient_evaluations"] < 10**5
+    assert tiny(time_limit=600).fit(sales()).predictor_.training_summary["steps"] > 0
+    with pytest.raises(ValueError, match="time_limit must be a positive number"):
+        tiny(time_limit=0).fit(sales())
+    with pytest.raises(ValueError, match=r"time_limit: .* give it more time"):
+        tiny(time_limit=1e-4).fit(sales())
 
 
 def test_nothing_is_checked_or_done_before_fit() -> None:
