@@ -88,13 +88,15 @@ def validate(cell: Cell) -> Backtest:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="*", default=list(STUDIES), choices=STUDIES)
+    parser.add_argument("studies", nargs="*", help="by default all")
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
+    if unknown := set(chosen.studies) - set(STUDIES):
+        parser.error(f"no such study: {', '.join(unknown)}; there are {', '.join(STUDIES)}")
     cells = [
         Cell(dataset, trial, seed)
         for seed in SEEDS
-        for study in chosen.studies
+        for study in chosen.studies or STUDIES
         for trial in STUDIES[study]
         for dataset in DATASETS
     ]

@@ -34,13 +34,15 @@ def quick(jobs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("grids", nargs="*", choices=[[], *GRIDS], help="by default all")
+    parser.add_argument("grids", nargs="*", help="by default all")
     parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--models", nargs="*", help='only these, as "deepar, score"')
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--client", help="address of a Dask scheduler to run on instead")
     parser.add_argument("--quick", action="store_true", help="every model for a moment")
     given = parser.parse_args()
+    if unknown := set(given.grids) - set(GRIDS):
+        parser.error(f"no such grid: {', '.join(unknown)}; there are {', '.join(GRIDS)}")
     if given.quick:
         quick(given.jobs)
         return
