@@ -26,7 +26,8 @@ def test_the_forecast_is_that_of_the_model(
 
 def test_fit_tells_what_it_did(past_file: Path, tmp_path: Path) -> None:
     arguments = ("fit", past_file, *COLUMNS, "--out", tmp_path / "m", "--prediction-length", 2)
-    result = run(*arguments, *TINY, "--json", "--inference", "map", "--support", "nonnegative")
+    more = ("--inference", "map", "--support", "nonnegative", "--time-limit", 60)
+    result = run(*arguments, *TINY, "--json", *more)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["series"] == 2

@@ -43,6 +43,15 @@ def fit(
     inference: o.Inference = "score",
     support: o.SupportOption = o.Support.REAL,
     gradient_evaluations: o.GradientEvaluations = 5000,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Take as many gradients as this time pays for, at most --gradient-evaluations.",
+            min=0.1,
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
     seed: o.Seed = 0,
     num_draws: o.NumDraws = 20,
     num_samples: o.NumSamples = 100,
@@ -79,6 +88,7 @@ def fit(
             target=target,
             support=support.value,
             gradient_evaluations=gradient_evaluations,
+            time_limit=time_limit,
             num_draws=num_draws,
             num_samples=num_samples,
             seed=seed,
