@@ -13,6 +13,9 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
+import pandas as pd
+from scipy import stats
+
 from benchmarks.cells import Cell, run_cells
 from benchmarks.comparison.models import evaluate
 from benchmarks.forecasting import summary
@@ -31,6 +34,20 @@ SEEDS = range(5)
 GRADIENT_EVALUATIONS = 2_000
 
 
+def agreement(results: pd.DataFrame) -> pd.DataFrame:
+    """Relative difference in CRPS of the two DeepARs with its 95 % interval over seeds (Welch)."""
+    rows = []
+    for dataset, found in results[results.metric == "crps"].groupby("dataset", sort=False):
+        ours, theirs = (
+            found[found.model == f"{name}, map"].value for name in ("deepar", "gluonts_deepar")
+        )
+        interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+        difference = ours.mean() - theirs.mean()
+        shares = [100 * value / theirs.mean() for value in (difference, *interval)]
+        rows.append((dataset, *shares))
+    return pd.DataFrame(rows, columns=["dataset", "difference, %", "from, %", "to, %"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
@@ -40,6 +57,7 @@ def main() -> None:
     results = run_cells(work, cells, "networks", jobs=jobs)
     for dataset, found in results.groupby("dataset", sort=False):
         show(summary(found), f"{dataset}: mean ± standard error over the seeds")
+    show(agreement(results), "CRPS of our DeepAR over GluonTS's, both trained as map")
 
 
 if __name__ == "__main__":
