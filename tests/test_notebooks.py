@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jupytext
@@ -50,7 +51,9 @@ def test_notebook_holds_the_output_of_a_full_run(script: Path) -> None:
     outputs = [out for cell in code for out in cell.outputs]
     assert not [out for out in outputs if out.output_type == "error"]
     assert not [out for out in outputs if out.get("name") == "stderr"]
-    assert "2,000 gradient evaluations" in "".join(out.get("text", "") for out in outputs)
+    told = re.findall(r"([\d,]+) gradient evaluations", "".join(o.get("text", "") for o in outputs))
+    assert told
+    assert min(int(count.replace(",", "")) for count in told) >= 1000
 
 
 def test_there_are_notebooks() -> None:
