@@ -416,7 +416,7 @@ def test_description_round_trip(inference: InferenceMethod) -> None:
         (lambda: method("map", schedule="linear"), "schedule must be one of cosine, constant"),
         (lambda: method("score", trust_region=0.5), "trust_region must be None or at least 1"),
         (lambda: method("score", metric="fisher"), "metric must be one of adam, variance"),
-        (lambda: method("score", metric="variance", bayesian_parameters=("a",)), "metric must be"),
+        (lambda: method("score", natural_rate=0.0), "natural_rate must be positive, not 0.0"),
         (lambda: method("score", warm_start=1.0), "warm_start must be from 0 to below 1, not 1.0"),
         (lambda: method("elbo", warm_start="x"), "warm_start must be from 0 to below 1, not 'x'"),
         (lambda: method("score", averaging=float("inf")), "averaging must be 0 or more, and fin"),

@@ -89,7 +89,7 @@ def test_temperature_four_doubles_the_sds() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"metric": "variance", "learning_rate": 0.02},
+        {"metric": "variance", "natural_rate": 0.02},
         {"trust_region": 1.0},
         {"averaging": 0.0, "initial_strength": 300.0},
     ],
@@ -100,6 +100,36 @@ def test_the_other_settings_reach_the_same_posterior(settings: dict[str, Any]) -
     optimizer = infer(target, ProximalScoreVI(prior=STANDARD, **settings), 4_000)
     assert float((sd_ratios(optimizer, target) - 1).abs().mean()) < 0.06
     assert float(mean_errors(optimizer, target).mean()) < 0.8
+
+
+@pytest.mark.parametrize("family", ["mean_field", "mixture"])
+def test_weights_without_a_spread_move_by_adam_beside_natural_ones(family: str) -> None:
+    target = linear_regression(20, 10_000, 2)
+    module = Weights(20)
+    module.bias = torch.nn.Parameter(torch.zeros(()))
+    method = ProximalScoreVI(
+        prior=STANDARD,
+        metric="variance",
+        bayesian_parameters=("weights",),
+        family=family,
+        num_components=1,
+    )
+    optimizer = method.optimizer(module, num_observations=10_000, total_steps=2_000)
+    for loss in target.losses(2_000):
+
+        def closure(loss: Any = loss) -> torch.Tensor:
+            optimizer.zero_grad()
+            # The optimum of the bias is 1, far from where it starts.
+            value = loss(module.weights) + 0.5 * (module.bias - 1.0).square()
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+    mean, variance = optimizer.posterior.mean, optimizer.posterior.variance
+    assert float(mean[-1]) == pytest.approx(1.0, abs=0.02)
+    assert float(variance[-1]) == 0.0
+    assert bool((variance[:-1] > 0).all())
+    torch.testing.assert_close(mean[:-1].double(), target.mean.double(), rtol=0, atol=0.1)
 
 
 def test_single_draws_are_unbiased_but_slow() -> None:

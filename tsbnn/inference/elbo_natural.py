@@ -33,13 +33,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.adam import BETA1
-from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.averaging import AveragingMethod, AveragingOptimizer
 from tsbnn.inference.checks import is_positive, require
+from tsbnn.inference.metric_mean import MetricMeanOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
-from tsbnn.inference.probe import ProbingMethod, ProbingOptimizer, probe_length
+from tsbnn.inference.probe import ProbingMethod, probe_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +76,11 @@ class NaturalELBOVI(ProbingMethod, AveragingMethod):
     name: ClassVar[str] = "elbo_natural"
     family = "mean_field"
 
-    natural_rate: float = 0.05
     metric: str = "variance"
     curvature_rate: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_positive(self.natural_rate), "natural_rate", self.natural_rate, "positive")
         rate = self.curvature_rate
         require(is_positive(rate) and rate < 1, "curvature_rate", rate, "above 0 and below 1")
 
@@ -99,7 +96,7 @@ class NaturalELBOVI(ProbingMethod, AveragingMethod):
         return NaturalELBOOptimizer
 
 
-class NaturalELBOOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptimizer):
+class NaturalELBOOptimizer(AveragingOptimizer, MetricMeanOptimizer):
     """Natural-gradient steps on mean and precision.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments.
@@ -136,11 +133,6 @@ class NaturalELBOOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptimiz
         r"""The rate :math:`\rho` of the curvature."""
         return {} if self.probing else {"curvature_rate": self.curvature_rate()}
 
-    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
-        """Return Adam's moments where the mean moves by them."""
-        moves = self.method.metric == "adam" or self.probing
-        return super().gradient_moments() if moves else None
-
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
             return self._warm_step(closure, self.learning_rate())
@@ -165,27 +157,5 @@ class NaturalELBOOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptimiz
         self.prior.add_precision_(ratio, 1.0 / self.temperature, times=variance)
         move = ratio.sub_(1.0).mul_(self.curvature_rate())
         self.posterior.precision.mul_(torch.add(move, 2.0, out=free).mul_(move).div_(2.0).add_(1.0))
-        if self.method.metric == "adam":
-            self._move_mean(self.learning_rate())
-        else:
-            self._move_mean_naturally()
+        self._move_mean_in_metric()
         return loss
-
-    def _move_mean_naturally(self) -> None:
-        """Take the natural step of the mean; weights without a spread move by Adam."""
-        mean, gradient, momentum = (
-            self.posterior.mean,
-            self.flat.gradient,
-            self._vectors["momentum"],
-        )
-        rate = self.learning_rate() / self.method.learning_rate * self.method.natural_rate
-        rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
-        if not any(self._fixed):
-            momentum.lerp_(gradient, 1.0 - BETA1)
-            mean.addcdiv_(momentum, self.posterior.precision, value=-rate)
-            return
-        before = mean.clone()
-        self._move_mean(self.learning_rate())
-        free = torch.isfinite(self.posterior.precision)
-        natural = before.addcdiv_(momentum, self.posterior.precision, value=-rate)
-        mean.copy_(torch.where(free, natural, mean))

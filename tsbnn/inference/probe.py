@@ -31,6 +31,9 @@ class ProbingMethod(PosteriorMethod):
     metric
         Metric of the mean's step, which does not move the fixed point: ``"adam"``, the gradient's
         second moment, or ``"variance"``, the posterior variance.
+    natural_rate
+        Step size with ``metric="variance"``: dimensionless, 1 jumps to the optimum of a noise-free
+        quadratic. Follows the schedule of ``learning_rate``.
     antithetic
         Evaluate at :math:`m \pm \sigma\varepsilon` on the same minibatch: two gradient evaluations
         a step, and the minibatch noise of the gradient cancels in the curvature.
@@ -46,6 +49,7 @@ class ProbingMethod(PosteriorMethod):
 
     warm_start: float = 0.5
     metric: str = "adam"
+    natural_rate: float = 0.05
     antithetic: bool = True
     averaging: float = 0.5
     probe_steps: int = 50
@@ -54,6 +58,7 @@ class ProbingMethod(PosteriorMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
+        require(is_positive(self.natural_rate), "natural_rate", self.natural_rate, "positive")
         require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
         growth, steps, scale = self.averaging, self.probe_steps, self.probe_scale
         require(is_not_negative(growth), "averaging", growth, "0 or more, and finite")

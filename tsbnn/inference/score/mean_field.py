@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tsbnn.inference.adam import BETA1
-from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.averaging import AveragingOptimizer
+from tsbnn.inference.metric_mean import MetricMeanOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
-from tsbnn.inference.probe import ProbingOptimizer
 from tsbnn.inference.score.proximal import precision_factors_, proximal_step
 
 if TYPE_CHECKING:
     from tsbnn.inference.score.method import ProximalScoreVI
 
 
-class ProximalScoreOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptimizer):
+class ProximalScoreOptimizer(AveragingOptimizer, MetricMeanOptimizer):
     """Proximal steps on the precisions, Adam steps on the mean.
 
     Persistent state beside weights and gradient: mean, precision, and the gradient's two moments,
@@ -72,11 +70,6 @@ class ProximalScoreOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptim
         if self.probing:
             return dict(share)
         return {"strength": self._strengths(), "curvature_noise": self._kept("noise"), **share}
-
-    def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
-        """Return Adam's moments where the mean moves by them."""
-        moves = self.method.metric == "adam" or self.probing
-        return super().gradient_moments() if moves else None
 
     def _step(self, closure: Closure) -> Tensor:
         if self.warming:
@@ -177,19 +170,12 @@ class ProximalScoreOptimizer(AveragingOptimizer, ProbingOptimizer, AdamMeanOptim
 
     def _update_mean(self) -> None:
         """Move the mean along the averaged gradient; overwrites the weights."""
-        mean, gradient = self._mean, self.flat.gradient
+        mean, gradient, before = self._mean, self.flat.gradient, self.flat.values
         trust_region = None if self.probing else self.method.trust_region
-        before, rate = self.flat.values, self.learning_rate()
         if trust_region is not None:
             before.copy_(mean)
-        if self.method.metric == "adam" or self.probing:
-            self._descend(rate)
-        else:
-            self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
-            momentum = self._kept("momentum")
-            momentum.lerp_(gradient, 1.0 - BETA1)
-            rate *= self.likelihood_weight / (1.0 - BETA1 ** (self.steps + 1))
-            mean.addcdiv_(momentum, self._precision, value=-rate)
+        self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+        self._move_mean_in_metric()
         if trust_region is not None:
             limit = self._write_spread(gradient)
             limit.masked_fill_(limit == 0.0, torch.inf).mul_(trust_region)

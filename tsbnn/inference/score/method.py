@@ -59,9 +59,10 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
     ----------
     metric
         Metric of the mean's step: ``"adam"``, the gradient's second moment, or ``"variance"``,
-        the posterior variance once it is known (a natural-gradient step; ``learning_rate`` is then
-        a fraction, about 0.02, and stands for :math:`1/(1 + 2 c_m)` of the mean's own proximal
-        strength).
+        the posterior variance once it is known (a natural-gradient step).
+    natural_rate
+        Step size with ``metric="variance"``, :math:`1/(1 + 2 c_m)` of the mean's own proximal
+        strength; follows the schedule of ``learning_rate``.
     antithetic
         Pairs (two gradient evaluations a step), or single draws (one, much noisier).
     noise_margin, initial_strength, averaging
@@ -92,12 +93,6 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
         super().__post_init__()
         for name in ("noise_margin", "initial_strength"):
             require(is_positive(getattr(self, name)), name, getattr(self, name), "positive")
-        require(
-            self.metric == "adam" or self.bayesian_parameters is None,
-            "metric",
-            self.metric,
-            "'adam' with bayesian_parameters: weights without a spread have no variance to move in",
-        )
         limit = self.trust_region
         require(
             limit is None or (is_positive(limit) and limit >= 1),

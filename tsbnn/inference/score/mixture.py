@@ -37,8 +37,7 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
 
     def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
         """Return Adam's moments of the heaviest component where means move by them."""
-        moves = self.method.metric == "adam" or self.probing
-        return super().gradient_moments() if moves else None
+        return None if self._moves_naturally else super().gradient_moments()
 
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
         """Those of the heaviest component."""
