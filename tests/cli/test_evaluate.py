@@ -74,6 +74,11 @@ def test_other_tools_frames(observed: pd.DataFrame, tmp_path: Path) -> None:
     assert scores["NHITS"]["width_80"] == pytest.approx(4.0)
     assert scores["NHITS"]["rmse"] == pytest.approx(0.0)
     assert scores["NHITS"]["nd"] == pytest.approx(0.5 * 6 / y.sum())
+    # A name that one table only has leaves the other one's columns to be found.
+    other = actual.rename(columns={"unique_id": "shop", "ds": "day"})
+    other.to_csv(tmp_path / "other.csv", index=False)
+    named = ("--item-id", "shop", "--timestamp", "day")
+    assert of(tmp_path / "forecast.csv", tmp_path / "other.csv", *named) == scores
     shown = run("evaluate", tmp_path / "forecast.csv", tmp_path / "actual.csv")
     assert shown.exit_code == 0
     assert "80 % interval: coverage" in shown.stdout
@@ -156,6 +161,10 @@ def test_bad_data(forecast_file: Path, past_file: Path, sales_file: Path, tmp_pa
     text = pd.read_csv(forecast_file).assign(**{"0.5": "much"})
     text.to_csv(tmp_path / "text.csv", index=False)
     cases["text"] = ((tmp_path / "text.csv", sales_file), ["text.csv", "'0.5'", "not all numbers"])
+    gap = pd.read_csv(forecast_file)
+    gap.loc[1, "0.5"] = np.nan
+    gap.to_csv(tmp_path / "gap.csv", index=False)
+    cases["gap"] = ((tmp_path / "gap.csv", sales_file), ["gap.csv: ", "finite"])
     for name, (arguments, words) in cases.items():
         result = run("evaluate", *arguments, *COLUMNS)
         assert result.exit_code == 3, (name, result.output)

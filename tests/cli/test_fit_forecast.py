@@ -184,6 +184,23 @@ def test_bad_data_names_file_column_and_row(model: Path, past_file: Path, tmp_pa
     assert "--target 'sale': there is no such column; did you mean 'sales'?" in one_line(other)
 
 
+def test_series_shorter_than_a_forecast(tmp_path: Path) -> None:
+    sales(days=4).to_csv(tmp_path / "short.csv", index=False)
+    size = ("--out", tmp_path / "model", "--prediction-length", 5)
+    result = run("fit", tmp_path / "short.csv", *COLUMNS, *size, *TINY)
+    assert result.exit_code == 3
+    assert "short.csv: the longest series has 4 steps, and --prediction-length 5" in one_line(
+        result
+    )
+    assert not (tmp_path / "model").exists()
+
+
+def test_future_covariates_that_no_model_takes(model: Path, past_file: Path) -> None:
+    result = run("forecast", model, past_file, "--future-covariates", past_file)
+    assert result.exit_code == 3
+    assert "trained without --covariates" in one_line(result)
+
+
 def test_a_damaged_model_is_bad_data(model: Path, past_file: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
     result = run("forecast", tmp_path, past_file)

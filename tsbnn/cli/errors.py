@@ -46,6 +46,13 @@ _WORDS = {
     "at the end of df": "at the end of the table",
     ", or make dates the index": "",
     "; for a frame to train on, leave out prediction_length": "",
+    "future_covariates is about known covariates: name their columns in --covariates": (
+        "the model was trained without --covariates, and takes no --future-covariates"
+    ),
+    "A frame with one column per series becomes long with df.melt(id_vars=['timestamp'], "
+    "var_name='item_id', value_name='target')": (
+        "A table with one column for each series must be made long first"
+    ),
     " A frame of your own: from_frame.": "",
 }
 

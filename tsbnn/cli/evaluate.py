@@ -10,10 +10,10 @@ import typer
 from numpy.typing import NDArray
 
 from tsbnn.cli import options as o
-from tsbnn.cli.errors import UsageError, one_line
+from tsbnn.cli.errors import BadDataError, UsageError, one_line
 from tsbnn.cli.output import print_json, say
 from tsbnn.cli.progress import Report, stages
-from tsbnn.cli.tables import about, check_inputs, check_output, read_table, write_table
+from tsbnn.cli.tables import about, check_inputs, check_output, name_of, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,10 @@ def evaluate(
                 raise no_match(table, came, (forecast, actuals))
         stage("scoring")
         scale = _scale(table, came, history, freq, season, stream, names, quiet)
-        found = {model.name: scores(actual, model, scale) for model in models}
+        try:
+            found = {model.name: scores(actual, model, scale) for model in models}
+        except ValueError as error:
+            raise BadDataError(f"{name_of(forecast)}: {one_line(error)}") from error
         if out is not None:
             split = _by_series if by_series else _tidy
             write_table(split(table, actual, models, scale, found, stage("writing")), out, stream)

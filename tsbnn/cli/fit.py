@@ -165,12 +165,19 @@ def _check_place(out: Path) -> None:
 
 def _forecaster(stage: Callable[[str], Report], **parameters: Any) -> Any:
     """Make a forecaster whose training tells how far it is."""
+    from tsbnn.datasets import FrameError
     from tsbnn.evaluation.lightning_run import quiet, quiet_copy
     from tsbnn.forecaster import Forecaster
     from tsbnn.forecaster.training import estimator_of
 
     class Reporting(Forecaster):
         def _train(self, dataset: Any) -> Any:
+            longest = int(dataset.lengths.max())
+            if longest < self.prediction_length:
+                raise FrameError(
+                    f"the longest series has {longest} steps, and --prediction-length "
+                    f"{self.prediction_length} needs at least as many"
+                )
             report, began = stage("training"), time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="tsbnn-") as folder, quiet():
                 estimator, _ = quiet_copy(estimator_of(self, dataset), report, folder)

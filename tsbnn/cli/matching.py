@@ -132,6 +132,10 @@ def dataset_of(frame: pd.DataFrame, names: Names, freq: str | None) -> FrameData
     )
 
 
+def _there(frame: pd.DataFrame, name: str | None) -> str | None:
+    return name if name in frame else None
+
+
 def _table(frame: pd.DataFrame, names: Names) -> Table:
     import pandas as pd
 
@@ -139,8 +143,11 @@ def _table(frame: pd.DataFrame, names: Names) -> Table:
     from tsbnn.datasets.schema import find_item_id, find_target, find_timestamp
     from tsbnn.datasets.timestamps import read_timestamps
 
-    item_id = find_item_id(frame, names.item_id)
-    timestamp = find_timestamp(frame, names.timestamp)
+    # A name that one table only has leaves the other one's columns to be found.
+    item_id = find_item_id(frame, _there(frame, names.item_id)) or names.item_id
+    timestamp = find_timestamp(frame, _there(frame, names.timestamp))
+    if timestamp not in frame and names.timestamp is not None:
+        timestamp = names.timestamp
     ids = None if item_id is None else take(frame, item_id, "item_id")
     stamps, _ = read_timestamps(take(frame, timestamp, "timestamp"), ids)
     keys: dict[str, Any] = {
