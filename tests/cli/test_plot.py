@@ -63,10 +63,16 @@ def test_the_latest_cutoff_and_gaps(tmp_path: Path) -> None:
     days = pd.date_range("2024-01-01", periods=8).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"ds": days, "0.1": 0.0, "median": 1.0, "0.9": np.arange(8.0)})
     frame.insert(1, "cutoff", ["2023-12-31"] * 4 + ["2024-01-04"] * 4)
+    frame["y"] = np.arange(10.0, 18.0)
     frame.drop(index=6).to_csv(tmp_path / "cv.csv", index=False)
     table, (model,) = open_forecasts(tmp_path / "cv.csv", Format.CSV, Names(None, None, None))
     (fan,) = fans(table, model, None, [""], "D", None)
     np.testing.assert_array_equal(fan.quantile(0.9), [4.0, 5.0, np.nan, 7.0])
+    # What came is in the table; what other cutoffs have of it is history.
+    (fan,) = fans(table, model, table.without_repetition(), [""], "D", 2)
+    np.testing.assert_array_equal(fan.history, [12.0, 13.0])
+    np.testing.assert_array_equal(fan.observed, [14.0, 15.0, np.nan, 17.0])
+    assert run("plot", tmp_path / "cv.csv", "--out", tmp_path / "cv.png").exit_code == 0
 
 
 def test_more_series_than_fit(tmp_path: Path) -> None:

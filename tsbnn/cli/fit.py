@@ -168,15 +168,15 @@ def _forecaster(stage: Callable[[str], Report], **parameters: Any) -> Any:
     from tsbnn.datasets import FrameError
     from tsbnn.evaluation.lightning_run import quiet, quiet_copy
     from tsbnn.forecaster import Forecaster
-    from tsbnn.forecaster.training import estimator_of
+    from tsbnn.forecaster.training import estimator_of, horizon_of
 
     class Reporting(Forecaster):
         def _train(self, dataset: Any) -> Any:
-            longest = int(dataset.lengths.max())
-            if longest < self.prediction_length:
+            longest, horizon = int(dataset.lengths.max()), horizon_of(self)
+            if longest < horizon:
                 raise FrameError(
-                    f"the longest series has {longest} steps, and --prediction-length "
-                    f"{self.prediction_length} needs at least as many"
+                    f"the longest series has {longest} steps, and --prediction-length {horizon} "
+                    "needs at least as many"
                 )
             report, began = stage("training"), time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="tsbnn-") as folder, quiet():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,12 @@ class Table:
         column = take(self.frame, self.target, "target")
         ids = None if self.item_id is None else self.frame[self.item_id]
         return read_numbers(column, "target", TargetError, ids, "NaN where missing")
+
+    def without_repetition(self) -> Table:
+        """The same with one row for each series and time: actual values of all cutoffs."""
+        first = ~self.keys.duplicated(["item", "stamp"]).to_numpy()
+        keys = self.keys.loc[first, ["item", "stamp"]].reset_index(drop=True)
+        return replace(self, frame=self.frame[first], keys=keys)
 
 
 def open_forecasts(path: Path, stream: Format, names: Names) -> tuple[Table, list[Forecasts]]:

@@ -94,7 +94,9 @@ def plot(
                 f"{name_of(forecast)}: {chosen.name} has no intervals, which a fan chart needs: "
                 "quantiles below and above 0.5, or bounds such as lo-80 and hi-80"
             )
-        came = None if actuals is None else open_actuals(actuals, stream, names)
+        came = table.without_repetition() if table.target in table.frame else None
+        if actuals is not None:
+            came = open_actuals(actuals, stream, names)
         there = list(dict.fromkeys(table.keys["item"]))
         wanted = o.names(series) or there
         unknown = [name for name in wanted if name not in there]
