@@ -173,11 +173,7 @@ def test_usage_errors(arguments: tuple[str, ...], words: list[str], tmp_path: Pa
     "arguments",
     [
         (),
-        ("--dataset",),
         ("--dataset", "co2", "--gradient-evaluations", "0"),
-        ("--dataset", "co2", "--num-draws", "many"),
-        ("--dataset", "co2", "--windows", "0"),
-        ("--dataset", "co2", "--colour", "red"),
     ],
 )
 def test_usage_errors_of_options(arguments: tuple[str, ...]) -> None:
