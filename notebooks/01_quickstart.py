@@ -213,5 +213,3 @@ print("same forecast as before:", loaded.predict(past).equals(forecast))
 #
 # - `02_compare_methods`: is score VI better than the usual training, and how sure is that?
 # - `03_what_the_model_does_not_know`: when to believe the epistemic part, and when not.
-# - `04_covariates`: prices, promotions, shop types, and shops that have just opened.
-# - `05_any_network_any_method`: GluonTS's networks and your own ones.

@@ -192,7 +192,8 @@ table.style.format("{:.1%}", subset=["coverage", "low", "high"]).format("{:.1f}"
 # %% [markdown]
 # The picture shows the price of coverage. Each curve goes through the intervals of 50, 80, 90 and
 # 95 %. A marker belongs on the dotted line of its coverage; left of it, the interval holds too
-# rarely. Of two markers on their line the lower one is the sharper.
+# rarely. Of two markers on their line the lower one is the sharper. (The width is a mean over all
+# four series, whatever their units.)
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
@@ -231,4 +232,4 @@ plt.show()
 # tsbnn backtest --dataset seattle_weather --models deepar --inference score,elbo,map --out report/
 # ```
 #
-# Five data sets, five seeds and more methods are in `benchmarks/RESULTS.md`.
+# More data sets, seeds and methods are in `benchmarks/RESULTS.md`.
