@@ -1,248 +1,285 @@
-"""All plots of a backtest as PNG files, each for a light and for a dark page."""
+"""Which plots a report on a backtest has, and what each shows."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsbnn.evaluation.calibration import central_interval, pit, pit_histogram
+from tsbnn.evaluation.calibration import pit, pit_histogram
 from tsbnn.evaluation.epistemic import epistemic_variance
-from tsbnn.evaluation.plot_style import style
-from tsbnn.evaluation.plots.calibration import plot_pit, plot_reliability
-from tsbnn.evaluation.plots.comparisons import plot_differences
-from tsbnn.evaluation.plots.decomposition import plot_epistemic_share
-from tsbnn.evaluation.plots.forecasts import plot_forecast
+from tsbnn.evaluation.fans import typical_fans, worst_fans
+from tsbnn.evaluation.images import Drawing, file_names
+from tsbnn.evaluation.plots.calibration import plot_pit, plot_reliability, plot_sharpness
+from tsbnn.evaluation.plots.comparisons import plot_differences, plot_selective
+from tsbnn.evaluation.plots.decomposition import plot_decomposition, plot_epistemic_share
+from tsbnn.evaluation.plots.training import plot_training
 from tsbnn.evaluation.result import Backtest
+from tsbnn.evaluation.selective import SelectiveScores, Uncertainty, selective_scores
 from tsbnn.evaluation.shapes import Array
-from tsbnn.evaluation.statistics import PairedDifference
+from tsbnn.evaluation.statistics import PairedDifference, coverage_intervals
+from tsbnn.evaluation.table import RESAMPLES, resampled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Width of every figure in inches. A page shows 100 pixels per inch, a phone some 85.
-WIDTH = 4.4
-_DPI = 180
-MOST_SERIES = 4
+#: Models that share axes; more are drawn on several, one below the other.
+_MOST_CURVES = 5
 
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot.
-
-    Attributes
-    ----------
-    group
-        ``fan``, ``reliability``, ``pit``, ``epistemic_share`` or ``differences``.
-    name
-        File name without ending.
-    caption, alt
-        What stands above it, and what it shows, in words.
-    light, dark
-        PNG files.
-    width, height
-        In pixels of a page.
-    """
-
-    group: str
-    name: str
-    caption: str
-    alt: str
-    light: bytes
-    dark: bytes
-    width: int
-    height: int
+#: What plots show, in the order of the page.
+GROUPS = (
+    "differences",
+    "sharpness",
+    "calibration",
+    "fan",
+    "worst",
+    "epistemic_share",
+    "decomposition",
+    "selective",
+    "training",
+)
 
 
 def figures(
     backtest: Backtest,
-    differences: list[PairedDifference] | None = None,
+    differences: Sequence[PairedDifference] = (),
     units: Mapping[str, str] | None = None,
-) -> Iterator[Plot]:
-    """Draw all plots of a backtest, one after the other.
+) -> list[Drawing]:
+    """All plots of a backtest, in the order of the page.
 
     Parameters
     ----------
     backtest
-        With forecasts.
+        With at least one model that gave results.
     differences
-        Paired differences of one model from others on one metric.
+        Paired differences of models from the best one.
     units
         Units of the series' targets, by item id.
     """
-    cells = [cell for cell in backtest.scores if backtest.forecasts[cell]]
-    names = _file_names(backtest.models)
-    pits: dict[str, Array] = {}
-    for model in dict.fromkeys(model for model, _ in cells):
-        runs = [backtest.forecasts[cell] for cell in cells if cell[0] == model]
-        each = [pit(backtest.labels, np.stack([f.samples for f in run])) for run in runs]
-        pits[model] = np.concatenate(each)
-    if differences:
-        first = differences[0]
-        yield _plot(
-            "differences",
-            "differences",
-            f"{first.a} minus each other model",
-            f"Paired differences in {first.metric.upper()} with {first.confidence:.0%} intervals",
-            0.85 + 0.34 * len(differences),
-            partial(_draw_differences, differences),
-        )
-    if pits:
-        yield _plot(
-            "reliability",
-            "reliability",
-            "Reliability",
-            "Observed frequency of labels below each forecast quantile, by model",
-            4.4,
-            lambda figure: plot_reliability(pits, ax=figure.subplots()),
-        )
-    top = max((1.08 * float(pit_histogram(v)[0].max()) for v in pits.values()), default=2.0)
-    for model, values in pits.items():
-        yield _plot(
-            "pit",
-            f"pit-{names[model]}",
-            model,
-            f"Histogram of the probability integral transform of {model}",
-            2.6,
-            partial(_draw_pit, values, max(2.0, top)),
-        )
-    yield from _fans(backtest, names, units or {})
-    bayesian = {
-        model: [f for cell in cells if cell[0] == model for f in backtest.forecasts[cell]]
-        for model in pits
+    names = file_names(backtest.models)
+    forecasts = {
+        model: [f for (m, _), run in backtest.forecasts.items() if m == model for f in run]
+        for model in backtest.models
     }
-    known = [model for model, group in bayesian.items() if any(_is_spread(f) for f in group[:8])]
-    if known:
-        yield _plot(
+    known = [model for model, group in forecasts.items() if any(map(_is_spread, group[:8]))]
+    return [
+        *_differences(differences),
+        *_sharpness(backtest),
+        *_calibration(backtest, names),
+        *typical_fans(backtest, names, units or {}),
+        *worst_fans(backtest, names, units or {}),
+        *_decomposition({model: forecasts[model] for model in known}, names),
+        *_selective(backtest, known, names),
+        *_training(backtest),
+    ]
+
+
+def _differences(differences: Sequence[PairedDifference]) -> list[Drawing]:
+    if not differences:
+        return []
+    first = differences[0]
+    metric = first.metric.upper()
+
+    def paint(figure: Figure) -> None:
+        plot_differences(
+            [_short(difference.a) for difference in differences],
+            [difference.difference for difference in differences],
+            [difference.low for difference in differences],
+            [difference.high for difference in differences],
+            label=f"difference in {metric} (above 0 is worse)",
+            ax=figure.subplots(),
+        )
+
+    return [
+        Drawing(
+            "differences",
+            "differences",
+            f"Each other model minus {first.b}",
+            f"Differences in {metric} from {first.b}, with {first.confidence:.0%} intervals: "
+            + "; ".join(f"{d.a} {d.difference:.3g}" for d in differences),
+            0.85 + 0.34 * len(differences),
+            paint,
+        )
+    ]
+
+
+def _sharpness(backtest: Backtest) -> list[Drawing]:
+    if len(backtest.windows) < 2:
+        return []
+    found = coverage_intervals(backtest, unit=resampled(backtest), resamples=RESAMPLES)
+
+    def panel(models: Sequence[str], ax: Axes) -> None:
+        plot_sharpness(found[found["model"].isin(models)], ax=ax)
+
+    return [
+        Drawing(
+            "sharpness",
+            "sharpness",
+            "Width against coverage",
+            "Mean width of central intervals of 50, 80, 90 and 95 % against the share of labels "
+            f"that they hold, with intervals of that share: {', '.join(backtest.models)}",
+            *_stacked(backtest.models, panel, 3.6),
+        )
+    ]
+
+
+def _calibration(backtest: Backtest, names: Mapping[str, str]) -> list[Drawing]:
+    """Reliability and PIT of each model, on the same scales."""
+    pits: dict[str, Array] = {}
+    for model in backtest.models:
+        runs = [run for (m, _), run in backtest.forecasts.items() if m == model and run]
+        if runs:
+            each = [pit(backtest.labels, np.stack([f.samples for f in run])) for run in runs]
+            pits[model] = np.stack(each)
+    top = max((1.08 * float(pit_histogram(v)[0].max()) for v in pits.values()), default=2.0)
+    blocks = backtest.entries.count if resampled(backtest) == "window" else len(backtest.windows)
+
+    def paint(values: Array, figure: Figure) -> None:
+        left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
+        # Windows are resampled with all that happens at the same time, or each on its own.
+        together = values.reshape(-1, blocks, values.shape[-1])
+        plot_reliability({"": together}, confidence=0.95 if blocks > 1 else None, ax=left)
+        left.get_legend().remove()
+        left.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        plot_pit(values, top=max(2.0, top), ax=right)
+        right.set(xlabel="PIT", xticks=[0, 0.5, 1])
+
+    return [
+        Drawing(
+            "calibration",
+            f"calibration-{names[model]}",
+            model,
+            f"Calibration of {model}: observed frequency of labels below each forecast quantile, "
+            "and histogram of the probability integral transform",
+            2.3,
+            partial(paint, values),
+        )
+        for model, values in pits.items()
+    ]
+
+
+def _training(backtest: Backtest) -> list[Drawing]:
+    traces = {}
+    for model in backtest.models:
+        trace = backtest.settings[model]["runs"][0].get("trace")
+        if isinstance(trace, Mapping) and len(trace.get("loss", ())) > 1:
+            traces[model] = trace
+
+    def panel(models: Sequence[str], ax: Axes) -> None:
+        plot_training({model: traces[model] for model in models}, ax=ax)
+
+    if not traces:
+        return []
+    return [
+        Drawing(
+            "training",
+            "training",
+            "Loss in training",
+            f"Training loss over gradient evaluations: {', '.join(traces)}",
+            *_stacked(list(traces), panel, 3.2),
+        )
+    ]
+
+
+def _decomposition(groups: Mapping[str, list[Any]], names: Mapping[str, str]) -> list[Drawing]:
+    """Epistemic share of all models that have one, then each model's two variances."""
+    if not groups:
+        return []
+
+    def panel(models: Sequence[str], ax: Axes) -> None:
+        plot_epistemic_share({model: groups[model] for model in models}, ax=ax)
+
+    def paint(group: list[Any], figure: Figure) -> None:
+        plot_decomposition(group, ax=figure.subplots())
+
+    return [
+        Drawing(
             "epistemic_share",
             "epistemic-share",
             "Epistemic share by lead time",
-            f"Share of the predictive variance that is epistemic, by lead time: {', '.join(known)}",
-            3.3,
-            partial(_draw_share, {m: group if m in known else [] for m, group in bayesian.items()}),
-        )
-
-
-def typical_windows(backtest: Backtest) -> list[int]:
-    """Places of one window for each of the first four series: that of median difficulty.
-
-    Difficulty is the CRPS averaged over all models and seeds.
-    """
-    crps = np.mean([s.numerators["crps"] for s in backtest.scores.values()], axis=0)
-    known = np.mean([s.denominators["crps"] for s in backtest.scores.values()], axis=0)
-    items = backtest.windows["item_id"].to_numpy()
-    chosen = []
-    for item in list(dict.fromkeys(items))[:MOST_SERIES]:
-        places = np.flatnonzero((items == item) & (known > 0))
-        if places.size:
-            order = places[np.argsort(crps[places] / known[places], kind="stable")]
-            chosen.append(int(order[(len(order) - 1) // 2]))
-    return chosen
-
-
-def _fans(backtest: Backtest, names: Mapping[str, str], units: Mapping[str, str]) -> Iterator[Plot]:
-    """Fan charts by model, of the same windows and on the same scales."""
-    places = typical_windows(backtest)
-    first: dict[str, int] = {}
-    for model, seed in backtest.scores:
-        if backtest.forecasts[model, seed]:
-            first.setdefault(model, seed)
-    if not first or not places:
-        return
-    length = backtest.prediction_length
-    histories = [backtest.entries[i]["target"][-max(length, 12) :] for i in places]
-    limits = []
-    for place, history in zip(places, histories, strict=True):
-        seen = [history, backtest.labels[place]]
-        for model, seed in first.items():
-            seen.extend(central_interval(backtest.forecasts[model, seed][place].samples, 0.9))
-        low, high = np.nanmin(np.concatenate(seen)), np.nanmax(np.concatenate(seen))
-        margin = 0.05 * (high - low) or 1.0
-        limits.append((low - margin, high + margin))
-
-    def draw(model: str, seed: int, figure: Figure) -> None:
-        rows = figure.subplots(len(places), squeeze=False)[:, 0]
-        handles: dict[str, Any] = {}
-        for ax, place, history, limit in zip(rows, places, histories, limits, strict=True):
-            forecast = backtest.forecasts[model, seed][place]
-            item = str(backtest.windows["item_id"].iloc[place])
-            plot_forecast(
-                forecast,
-                observed=backtest.labels[place],
-                history=history,
-                unit=units.get(item),
-                name=_short(item),
-                ax=ax,
+            "Share of the predictive variance that is epistemic, by lead time: "
+            + ", ".join(groups),
+            *_stacked(list(groups), panel, 3.2),
+        ),
+        *(
+            Drawing(
+                "decomposition",
+                f"decomposition-{names[model]}",
+                model,
+                f"Epistemic and aleatoric variance of {model} by lead time",
+                2.8,
+                partial(paint, group),
             )
-            ax.set_ylim(limit)
-            found, labels = ax.get_legend_handles_labels()
-            handles |= dict(zip(labels, found, strict=True))
-        figure.align_ylabels(list(rows))
-        figure.legend(
-            list(handles.values()), list(handles), loc="outside upper left", ncols=3, fontsize=8.5
+            for model, group in groups.items()
+        ),
+    ]
+
+
+def _selective(backtest: Backtest, known: Sequence[str], names: Mapping[str, str]) -> list[Drawing]:
+    """Each model's selective curves, by its epistemic and by its whole variance."""
+    if len(backtest.windows) < 2:
+        return []
+    unit = resampled(backtest)
+    repeated = backtest.windows["item_id"].duplicated().any()
+    orders: tuple[Uncertainty, ...] = ("epistemic", "total") if repeated else ("epistemic",)
+    drawn = []
+    for model in known:
+        metric = _unitless(backtest, model)
+        curves = {
+            by: selective_scores(backtest, model, metric, by=by, unit=unit, resamples=RESAMPLES)
+            for by in orders
+        }
+        told = ", ".join(f"skill {c.skill:.2f} by the {w} variance" for w, c in curves.items())
+        drawn.append(
+            Drawing(
+                "selective",
+                f"selective-{names[model]}",
+                model,
+                f"Score of the windows that {model} is surest of, by how many are dropped: {told}",
+                3.0,
+                partial(_draw_selective, curves),
+            )
         )
-
-    items = ", ".join(_short(str(backtest.windows["item_id"].iloc[place])) for place in places)
-    for model, seed in first.items():
-        yield _plot(
-            "fan",
-            f"fan-{names[model]}",
-            model,
-            f"Forecasts of {model} with 50 % and 90 % intervals beside what was observed: {items}",
-            0.75 + 1.65 * len(places),
-            partial(draw, model, seed),
-        )
+    return drawn
 
 
-def _draw_pit(values: Array, top: float, figure: Figure) -> None:
-    plot_pit(values, top=top, ax=figure.subplots())
+def _draw_selective(curves: Mapping[Uncertainty, SelectiveScores], figure: Figure) -> None:
+    plot_selective(list(curves.values()), names=list(curves), ax=figure.subplots())
 
 
-def _draw_share(groups: Mapping[str, list[Any]], figure: Figure) -> None:
-    plot_epistemic_share(groups, ax=figure.subplots())
-
-
-def _draw_differences(differences: list[PairedDifference], figure: Figure) -> None:
-    plot_differences(
-        [_short(difference.b, 22) for difference in differences],
-        [difference.difference for difference in differences],
-        [difference.low for difference in differences],
-        [difference.high for difference in differences],
-        label=f"difference in {differences[0].metric.upper()} (below 0 is better)",
-        ax=figure.subplots(),
+def _unitless(backtest: Backtest, model: str) -> str:
+    """A score that series of different size share."""
+    runs = [scores for (name, _), scores in backtest.scores.items() if name == model]
+    return (
+        "mase" if all((run.denominators["mase"] > 0).any() for run in runs) else "normalised_crps"
     )
 
 
-def _plot(
-    group: str,
-    name: str,
-    caption: str,
-    alt: str,
-    height: float,
-    draw: Callable[[Figure], object],
-) -> Plot:
-    """Draw one figure twice, for a light page and for a dark one."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _stacked(
+    models: Sequence[str], panel: Callable[[Sequence[str], Axes], object], height: float
+) -> tuple[float, Callable[[Figure], None]]:
+    """Height and painter of as many axes as it takes for a few models on each, on one scale."""
+    count = -(-len(models) // _MOST_CURVES)
+    most = -(-len(models) // count)
+    parts = [models[begin : begin + most] for begin in range(0, len(models), most)]
 
-    files = []
-    for dark in (False, True):
-        with mpl.rc_context(style(dark)):
-            figure = Figure(figsize=(WIDTH, height), layout="constrained")
-            FigureCanvasAgg(figure)
-            draw(figure)
-            file = io.BytesIO()
-            # Without the version of matplotlib, which would change the bytes but not the picture.
-            figure.savefig(file, dpi=_DPI, metadata={"Software": None})
-        files.append(file.getvalue())
-    light, night = files
-    return Plot(group, name, caption, alt, light, night, round(100 * WIDTH), round(100 * height))
+    def paint(figure: Figure) -> None:
+        rows = figure.subplots(len(parts), squeeze=False)[:, 0]
+        for part, ax in zip(parts, rows, strict=True):
+            panel(part, ax)
+        # Set, not shared: shared axes would keep the ends that the first plot set.
+        across, up = (
+            np.array([get() for get in gets])
+            for gets in zip(*((ax.get_xlim, ax.get_ylim) for ax in rows), strict=True)
+        )
+        for ax in rows:
+            ax.set(xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
+            ax.label_outer()
+
+    return height * len(parts), paint
 
 
 def _is_spread(forecast: Any) -> bool:
@@ -250,18 +287,5 @@ def _is_spread(forecast: Any) -> bool:
     return variance is not None and bool((variance > 0).any())
 
 
-def _file_names(models: Iterable[str]) -> dict[str, str]:
-    """A part of a file name for each model, no two alike."""
-    names: dict[str, str] = {}
-    for model in models:
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", model).strip("-.") or "model"
-        name, count = stem, 1
-        while name in names.values():
-            count += 1
-            name = f"{stem}-{count}"
-        names[model] = name
-    return names
-
-
-def _short(name: str, most: int = 18) -> str:
+def _short(name: str, most: int = 22) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"

@@ -8,13 +8,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tsbnn.evaluation.bootstrap import Unit
+from tsbnn.evaluation.bootstrap import Bootstrap, Unit, runs_of
+from tsbnn.evaluation.metrics import WindowScores
 from tsbnn.evaluation.result import Backtest
 from tsbnn.evaluation.shapes import Array
+from tsbnn.evaluation.statistics import PairedDifference, paired_difference
 
 Kind = Literal["number", "percent", "count", "seconds"]
 
-_REPLICATES = 500
+#: The score that models are compared by.
+METRIC = "crps"
+
+#: Bootstrap replicates of what is shown, not tested: errors and bands.
+RESAMPLES = 500
 
 #: Windows (dates) from which on whole windows are resampled, over all series together.
 _ENOUGH_WINDOWS = 12
@@ -101,27 +107,50 @@ def resampled(backtest: Backtest) -> Unit:
     )
 
 
-def window_errors(
-    backtest: Backtest, model: str, replicates: int = _REPLICATES
-) -> dict[str, float]:
+def best_model(backtest: Backtest) -> str:
+    """Return the model of the lowest CRPS, averaged over seeds."""
+    frame = backtest.aggregate()
+    values = frame[frame["metric"] == METRIC].set_index("model")["mean"]
+    return str(values.idxmin())
+
+
+def differences_to_best(backtest: Backtest) -> list[PairedDifference]:
+    """Paired differences in CRPS of every other model from the best one.
+
+    Empty where there is nothing to compare, or a single window to do it on.
+    """
+    if len(backtest.windows) < 2:
+        return []
+    best, unit = best_model(backtest), resampled(backtest)
+    return [
+        paired_difference(backtest, model, best, METRIC, unit=unit)
+        for model in backtest.models
+        if model != best
+    ]
+
+
+def window_errors(backtest: Backtest, model: str) -> dict[str, float]:
     """Bootstrap standard errors of a model's scores over the test windows, by metric.
 
     Scores are averaged over seeds in each replicate. Empty if there is one unit only.
     """
-    windows = backtest.windows["window"].to_numpy()
-    place = windows if resampled(backtest) == "window" else np.arange(len(windows))
-    units = int(place.max()) + 1
-    if units < 2:
+    if len(backtest.windows) < 2:
         return {}
-    counts = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), replicates)
-    weights = counts[:, place].astype(np.float64)
-    runs = [scores for (name, _), scores in backtest.scores.items() if name == model]
-    errors = {}
-    for metric in runs[0].numerators:
-        draws: Array = np.mean([run.value(metric, weights) for run in runs], axis=0)
-        if np.isfinite(draws).any():
-            errors[metric] = float(np.nanstd(draws, ddof=1))
-    return errors
+    (runs,) = runs_of(backtest, model)
+    metrics = list(runs[0].numerators)
+
+    def values(run: WindowScores, weights: Array | None) -> Array:
+        return np.stack([run.value(metric, weights) for metric in metrics], axis=-1)
+
+    bootstrap = Bootstrap(
+        backtest.windows, resampled(backtest), resamples=RESAMPLES, resample_seeds=False
+    )
+    draws = bootstrap.replicates(runs, values)
+    return {
+        metric: float(np.nanstd(column, ddof=1))
+        for metric, column in zip(metrics, draws.T, strict=True)
+        if np.isfinite(column).sum() > 1
+    }
 
 
 def summary_table(backtest: Backtest, columns: Sequence[Column] = COLUMNS) -> SummaryTable:
