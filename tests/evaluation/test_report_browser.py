@@ -35,6 +35,7 @@ def browser() -> Iterator[Any]:
 
 def opened(browser: Any, folder: Path, width: int, scheme: str) -> Any:
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_default_timeout(120_000)  # for busy machines
     page.told = []
     page.on("console", lambda message: page.told.append(message.text))
     page.on("pageerror", lambda error: page.told.append(str(error)))
