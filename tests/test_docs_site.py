@@ -1,0 +1,40 @@
+"""The documentation builds without a warning, and loads nothing from other servers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+#: What a browser fetches by itself.
+FETCHED = re.compile(
+    r'<(?:script|img|iframe|source)[^>]*\ssrc="?([^"\s>]+)'
+    r'|<link[^>]*rel="?(?:stylesheet|preconnect|preload|icon)"?[^>]*href="?([^"\s>]+)'
+)
+
+
+@pytest.mark.slow
+def test_the_site(tmp_path: Path) -> None:
+    for library in ("latex2mathml", "material", "mkdocs", "mkdocstrings_handlers.python"):
+        pytest.importorskip(library, reason="needs the extra docs")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(site)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = sorted(site.rglob("*.html"))
+    assert {"index.html", "walkthrough.html", "comparison.html"} <= {page.name for page in pages}
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        fetched = [one or other for one, other in FETCHED.findall(text)]
+        assert [url for url in fetched if url.startswith(("http:", "https:", "//"))] == []
+        assert 'class="arithmatex"' not in text, page.name
+    assert "<math" in (site / "score.html").read_text(encoding="utf-8")
+    api = (site / "api/evaluation.html").read_text(encoding="utf-8")
+    assert 'id="tsbnn.evaluation.backtest"' in api
+    assert ":func:" not in api
+    for published in ("RESULTS.html", "results/defaults.csv"):
+        assert (site / "files/benchmarks" / published).is_file()
