@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup backtest test lint format types notebooks benchmark clean
+.PHONY: help setup backtest test lint format types notebooks docs benchmark clean
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -72,10 +72,15 @@ notebooks: $(DEV)  ## execute every notebook in full and keep its output
 	@$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 	@$(BIN)/python -m pytest -q --nbmake --overwrite --nbmake-timeout=3600 notebooks
 
+docs: $(DEV)  ## build the documentation in site/, without a warning
+	@$(PIP_INSTALL) -e '.[dev,docs]'
+	@$(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html; with search: $(BIN)/python -m http.server -d site"
+
 benchmark: $(DEV)  ## run every script of benchmarks/, whose figures we publish (hours)
 	@$(PIP_INSTALL) -e '.[dev,benchmark]'
 	@for name in $(BENCHMARKS); do echo "benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name; done
 
 clean:  ## remove .venv, caches, builds and the report
-	rm -rf $(VENV) build dist report .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist report site .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find tsbnn tests -name __pycache__ -type d -prune -exec rm -rf {} +
