@@ -97,7 +97,7 @@ def seasonal_scale(forecasts: Table, history: FrameDataset, season: int) -> Arra
             continue
         number = place[item]
         target = history[number]["target"]
-        first = keys["stamp"].iloc[rows].min().to_datetime64()
+        first = keys["stamp"].to_numpy()[rows].min()
         steps = int(np.sum(stamps[number, longest - len(target) :] < first))
         if steps > 1:
             result[rows] = seasonal_error(target[:steps], season)
