@@ -40,7 +40,10 @@ NOT_RUN = {"pip install ."}
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Language and content of every block."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
-    return [(language, textwrap.dedent(content)) for _, language, content in found]
+    return [
+        (language, textwrap.dedent(content).replace("\\\n", " " if language == "sh" else "\\\n"))
+        for _, language, content in found
+    ]
 
 
 def rows(page: str, head: str) -> list[list[str]]:
