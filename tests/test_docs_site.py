@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+MODULES = ("forecaster", "forecasting", "datasets", "evaluation", "plotting")
+MODULES += ("inference", "networks")
+#: What the page says in words: a constant, and a function whose file has its name too.
+IN_WORDS = {"METHODS", "method"}
 #: What a browser fetches by itself.
 FETCHED = re.compile(
     r'<(?:script|img|iframe|source)[^>]*\ssrc="?([^"\s>]+)'
@@ -33,8 +38,10 @@ def test_the_site(tmp_path: Path) -> None:
         assert [url for url in fetched if url.startswith(("http:", "https:", "//"))] == []
         assert 'class="arithmatex"' not in text, page.name
     assert "<math" in (site / "score.html").read_text(encoding="utf-8")
-    api = (site / "api/evaluation.html").read_text(encoding="utf-8")
-    assert 'id="tsbnn.evaluation.backtest"' in api
-    assert ":func:" not in api
+    for module in MODULES:
+        api = (site / f"api/{module}.html").read_text(encoding="utf-8")
+        named = {name.rpartition(".")[2] for name in re.findall(r'id="(tsbnn[^"]*)"', api)}
+        assert set(import_module(f"tsbnn.{module}").__all__) - named <= IN_WORDS, module
+        assert not re.search(r":(func|class|meth|math):", api), module
     for published in ("RESULTS.html", "results/defaults.csv"):
         assert (site / "files/benchmarks" / published).is_file()
