@@ -15,6 +15,8 @@ MODULES = ("forecaster", "forecasting", "datasets", "evaluation", "plotting")
 MODULES += ("inference", "networks")
 #: What the page says in words: a constant, and a function whose file has its name too.
 IN_WORDS = {"METHODS", "method"}
+#: Methods of bases that have no entry of their own.
+INHERITED = {"forecaster": {"save", "load", "get_params"}, "forecasting": {"predict_frame"}}
 #: What a browser fetches by itself.
 FETCHED = re.compile(
     r'<(?:script|img|iframe|source)[^>]*\ssrc="?([^"\s>]+)'
@@ -43,5 +45,6 @@ def test_the_site(tmp_path: Path) -> None:
         named = {name.rpartition(".")[2] for name in re.findall(r'id="(tsbnn[^"]*)"', api)}
         assert set(import_module(f"tsbnn.{module}").__all__) - named <= IN_WORDS, module
         assert not re.search(r":(func|class|meth|math):", api), module
+        assert INHERITED.get(module, set()) <= named
     for published in ("RESULTS.html", "results/defaults.csv"):
         assert (site / "files/benchmarks" / published).is_file()
