@@ -22,7 +22,6 @@ from joblib import Parallel, delayed
 
 from benchmarks.cells import kept
 from benchmarks.comparison.grid import DATASETS
-from benchmarks.comparison.models import arguments
 from benchmarks.output import show, write
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
@@ -38,7 +37,12 @@ def train(dataset: str, method: str, budget: int, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     data = load(dataset)
     quiet = {"enable_progress_bar": False, "enable_model_summary": False}
-    network = DeepAREstimator(**arguments(data), trainer_kwargs=quiet)
+    network = DeepAREstimator(
+        freq=data.freq,
+        prediction_length=data.prediction_length,
+        num_feat_dynamic_real=data.dataset.num_feat_dynamic_real,
+        trainer_kwargs=quiet,
+    )
     estimator = BayesianEstimator(network, method, gradient_evaluations=budget, seed=seed)
     started = time.perf_counter()
     predictor = estimator.train(data.training)

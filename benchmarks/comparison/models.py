@@ -9,7 +9,7 @@ from benchmarks.comparison.peers import PEERS
 from tsbnn import BayesianEstimator
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest, backtest
-from tsbnn.forecasting.catalogue import network
+from tsbnn.forecasting.catalogue import features, network
 
 GRADIENT_EVALUATIONS = 5_000
 
@@ -43,19 +43,11 @@ def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUAT
     which, inference = name.split(", ")
     method, settings = INFERENCE[inference]
     return BayesianEstimator(
-        network(which, **arguments(data)),
+        network(which, prediction_length=data.prediction_length, **features(data.dataset)),
         method,
         inference_kwargs=settings,
         gradient_evaluations=BUDGETS.get(inference, 1) * gradient_evaluations,
     )
-
-
-def arguments(data: Any) -> dict[str, Any]:
-    """Arguments of a network that belong to a dataset."""
-    dataset = data.dataset
-    names = ("num_feat_dynamic_real", "num_feat_static_cat", "num_feat_static_real", "cardinality")
-    features = {name: getattr(dataset, name) for name in names}
-    return {"freq": data.freq, "prediction_length": data.prediction_length, **features}
 
 
 def evaluate(cell: Cell, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Backtest:

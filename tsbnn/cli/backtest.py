@@ -171,21 +171,11 @@ def _estimators(
     num_draws: int,
 ) -> dict[str, Any]:
     from tsbnn.forecasting import BayesianEstimator
-    from tsbnn.forecasting.catalogue import network
+    from tsbnn.forecasting.catalogue import features, network
 
-    dataset = data.dataset
     return {
         f"{model}-{method}": BayesianEstimator(
-            network(
-                model,
-                freq=dataset.freq,
-                prediction_length=data.prediction_length,
-                num_feat_dynamic_real=dataset.num_feat_dynamic_real,
-                num_past_feat_dynamic_real=dataset.num_past_feat_dynamic_real,
-                num_feat_static_cat=dataset.num_feat_static_cat,
-                num_feat_static_real=dataset.num_feat_static_real,
-                cardinality=dataset.cardinality,
-            ),
+            network(model, prediction_length=data.prediction_length, **features(data.dataset)),
             inference=method,
             num_draws=num_draws,
             gradient_evaluations=gradient_evaluations,

@@ -8,7 +8,7 @@ from typing import Any
 from gluonts.torch.distributions import NegativeBinomialOutput
 
 from tsbnn.datasets import FrameDataset
-from tsbnn.forecasting.catalogue import network
+from tsbnn.forecasting.catalogue import features, network
 
 #: What targets can be, and the arguments of a network that this means.
 SUPPORTS: Mapping[str, Mapping[str, Any]] = {
@@ -16,12 +16,6 @@ SUPPORTS: Mapping[str, Mapping[str, Any]] = {
     "nonnegative": {"nonnegative_pred_samples": True},
     "count": {"distr_output": NegativeBinomialOutput()},
 }
-_FEATURES = (
-    "num_feat_dynamic_real",
-    "num_past_feat_dynamic_real",
-    "num_feat_static_cat",
-    "num_feat_static_real",
-)
 
 
 def network_of(
@@ -53,15 +47,12 @@ def network_of(
     """
     if support not in SUPPORTS:
         raise ValueError(f"support={support!r} must be one of {', '.join(SUPPORTS)}")
-    features = {name: getattr(dataset, name) for name in _FEATURES}
     if isinstance(model, str):
         arguments = {**SUPPORTS[support], **settings}
         return network(
             model,
-            freq=dataset.freq,
             prediction_length=prediction_length,
-            cardinality=dataset.cardinality,
-            **features,
+            **features(dataset),
             **arguments,
         )
     name = type(model).__name__
@@ -71,7 +62,8 @@ def network_of(
         raise ValueError(
             f"support={support!r} is for a network by name: {name} has its own distr_output"
         )
-    found = {"prediction_length": prediction_length, **features}
+    counts = {key: value for key, value in features(dataset).items() if key.startswith("num_")}
+    found = {"prediction_length": prediction_length, **counts}
     for argument, value in found.items():
         told = getattr(model, argument, value)
         if told != value:

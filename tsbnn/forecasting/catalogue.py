@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gluonts.model import Estimator
+
+if TYPE_CHECKING:
+    from tsbnn.datasets import FrameDataset
 
 
 def _deepar(**arguments: Any) -> Estimator:
@@ -47,6 +50,21 @@ NETWORKS: Mapping[str, Callable[..., Estimator]] = {
 }
 
 
+def features(dataset: FrameDataset) -> dict[str, Any]:
+    """Return what a network must know of a dataset, as arguments of :func:`network`.
+
+    Its frequency, the numbers of covariates and static features, and their cardinality.
+    """
+    return {
+        "freq": dataset.freq,
+        "num_feat_dynamic_real": dataset.num_feat_dynamic_real,
+        "num_past_feat_dynamic_real": dataset.num_past_feat_dynamic_real,
+        "num_feat_static_cat": dataset.num_feat_static_cat,
+        "num_feat_static_real": dataset.num_feat_static_real,
+        "cardinality": dataset.cardinality,
+    }
+
+
 def network(
     name: str,
     *,
@@ -82,14 +100,14 @@ def network(
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is named {name!r}; there are {', '.join(NETWORKS)}")
-    features: dict[str, Any] = {
+    counts: dict[str, Any] = {
         "num_feat_dynamic_real": num_feat_dynamic_real,
         "num_past_feat_dynamic_real": num_past_feat_dynamic_real,
         "num_feat_static_cat": num_feat_static_cat,
         "num_feat_static_real": num_feat_static_real,
         "cardinality": list(cardinality or []) or None,
     }
-    given = {key: value for key, value in features.items() if value}
+    given = {key: value for key, value in counts.items() if value}
     return NETWORKS[name](freq=freq, prediction_length=prediction_length, **given, **settings)
 
 
