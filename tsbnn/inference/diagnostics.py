@@ -194,8 +194,9 @@ def _warnings(found: Diagnostics) -> Iterator[str]:
             f"The posterior has collapsed to the prior: {nothing:.1%} of the weights have learnt "
             f"nothing ({where}). Give it more gradient evaluations or a longer warm start; check "
             f"that N = {found.num_observations:,} counts the observations and that the loss is "
-            "their mean; or take a lower temperature, a prior of another scale, a smaller network, "
-            "or bayesian_parameters that make only the last layers Bayesian."
+            "their mean. With far fewer observations than weights this is what the posterior is: "
+            "take a smaller network, more series, or bayesian_parameters that make only the last "
+            "layers Bayesian; a lower temperature narrows the spread, but brings nothing back."
         )
     if collapsed is not None and collapsed > TO_POINT:
         where = _where(found.layers, "collapsed", TO_POINT)
