@@ -183,7 +183,5 @@ def _keep(scores: StoredScores, path: Path) -> None:
 
 def _line(cell: Cell, rows: pd.DataFrame) -> str:
     values = rows.set_index("metric").value
-    shown = {
-        key: f"{values[key]:.4g}" for key in ("crps", "mean_wql", "coverage_95") if key in values
-    }
-    return f"{cell.dataset} {cell.model} {cell.seed} {shown}"
+    shown = ", ".join(f"{key} {values[key]:.4g}" for key in SHOWN if key in values)
+    return f"{cell.dataset}; {cell.model}; seed {cell.seed}: {shown}"

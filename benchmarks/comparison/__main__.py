@@ -19,7 +19,7 @@ from benchmarks.comparison.grid import GRIDS
 from benchmarks.comparison.models import evaluate
 from benchmarks.output import show
 
-QUICK_DATASET, QUICK_EVALUATIONS = "us_macro", 100
+QUICK_DATASET, QUICK_EVALUATIONS = "us_macro", 250
 SHOWN = ["mean_wql", "crps", "coverage_50", "coverage_95", "width_95"]
 
 

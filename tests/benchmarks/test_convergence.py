@@ -1,0 +1,40 @@
+"""The comparison of training ELBOs: one estimator for all methods, and what it reads off."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from benchmarks.convergence import expected_loss, reached
+from tsbnn import BayesianEstimator, DeepAREstimator
+from tsbnn.datasets import load
+
+
+def test_the_loss_is_that_of_fixed_draws_on_fixed_windows() -> None:
+    data = load("elnino")
+    network = DeepAREstimator(
+        freq=data.freq,
+        prediction_length=data.prediction_length,
+        hidden_size=4,
+        num_layers=1,
+        trainer_kwargs={"enable_progress_bar": False, "logger": False},
+    )
+    short, long = (
+        BayesianEstimator(network, "map", gradient_evaluations=budget).train(data.training)
+        for budget in (2, 150)
+    )
+    first, again = (expected_loss(short, network, data) for _ in range(2))
+    assert first == again
+    assert expected_loss(long, network, data) < first - 0.1
+
+
+def test_budgets_are_the_smallest_that_reach_the_other_methods_best() -> None:
+    elbos = {"score": {1_250: 0.0, 2_500: 2.0, 5_000: 3.0}, "elbo": {1_250: 1.0, 5_000: 1.5}}
+    table = pd.DataFrame(
+        [("a", m, b, elbo) for m, found in elbos.items() for b, elbo in found.items()],
+        columns=["dataset", "method", "budget", "elbo"],
+    )
+    row = reached(table).iloc[0]
+    assert row["score reaches elbo's with"] == 2_500
+    assert pd.isna(row["elbo reaches score's with"])
+    assert row["score: final ELBO"] == pytest.approx(3.0)
