@@ -64,13 +64,11 @@ def expected_loss(predictor: Any, estimator: Any, data: Any) -> float:
     network = predictor.network.network
     # GluonTS's sampler of windows counts what it has seen, and draws from global random state.
     estimator = copy.deepcopy(estimator)
+    estimator.batch_size, estimator.num_batches_per_epoch = WINDOWS, 1
     with RandomStream(0).active():
         transformed = estimator.create_transformation().apply(data.training, is_train=True)
         loader = estimator.create_training_data_loader(
-            transformed,
-            estimator.create_lightning_module(),
-            batch_size=WINDOWS,
-            num_batches_per_epoch=1,
+            transformed, estimator.create_lightning_module()
         )
         batch = next(iter(loader))
     generator = torch.Generator().manual_seed(0)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
+from benchmarks import convergence
 from benchmarks.convergence import expected_loss, reached
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
+from tsbnn.forecasting import window_losses
 
 
-def test_the_loss_is_that_of_fixed_draws_on_fixed_windows() -> None:
+def test_the_loss_is_that_of_fixed_draws_on_fixed_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+
+    def counted(network: Any, batch: Any) -> Any:
+        sizes.append(len(batch["past_target"]))
+        return window_losses(network, batch)
+
+    monkeypatch.setattr(convergence, "window_losses", counted)
+    monkeypatch.setattr(convergence, "DRAWS", 3)
     data = load("elnino")
     network = DeepAREstimator(
         freq=data.freq,
@@ -25,6 +39,7 @@ def test_the_loss_is_that_of_fixed_draws_on_fixed_windows() -> None:
     )
     first, again = (expected_loss(short, network, data) for _ in range(2))
     assert first == again
+    assert sizes == 6 * [512]
     assert expected_loss(long, network, data) < first - 0.1
 
 
