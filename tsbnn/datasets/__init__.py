@@ -26,6 +26,7 @@ from tsbnn.datasets.files import read_frame
 from tsbnn.datasets.frame import from_frame
 from tsbnn.datasets.frame_dataset import FrameDataset
 from tsbnn.datasets.frequencies import Frequency, parse_frequency
+from tsbnn.datasets.holidays import add_holidays
 from tsbnn.datasets.loading import LoadedDataset, load, load_frame
 from tsbnn.datasets.locations import download, locate
 from tsbnn.datasets.registry import specs
@@ -57,6 +58,7 @@ __all__ = [
     "TargetError",
     "TimestampError",
     "UnknownDatasetError",
+    "add_holidays",
     "download",
     "from_frame",
     "load",
