@@ -15,16 +15,15 @@ from gluonts.torch.distributions import NormalOutput
 
 from benchmarks.cells import Cell, run_cells
 from benchmarks.output import show
+from benchmarks.validation import validate
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
-from tsbnn.evaluation import Backtest, backtest
+from tsbnn.evaluation import Backtest
 from tsbnn.inference import FanInPrior
 
 DATASETS = ("etth1", "m4_hourly")
 SEEDS = (0, 1)
 GRADIENT_EVALUATIONS = 5_000
-# Every fifth day of etth1's validation range.
-WINDOWS = {"etth1": {"windows": 24, "stride": 120}, "m4_hourly": {"windows": 1}}
 SHOWN = ["mean_wql", "coverage_50", "coverage_80", "coverage_95", "width_95"]
 
 #: By study and trial: inference, its settings, and arguments of the network; a context in horizons.
@@ -61,8 +60,8 @@ STUDIES: dict[str, dict[str, Trial]] = {
 TRIALS = {name: trial for study in STUDIES.values() for name, trial in study.items()}
 
 
-def validate(cell: Cell) -> Backtest:
-    """Train on what lies before the validation range and score on validation windows."""
+def evaluate(cell: Cell) -> Backtest:
+    """Train a trial and score its forecasts of validation windows."""
     data = load(cell.dataset)
     inference, settings, arguments = TRIALS[cell.model]
     network = DeepAREstimator(freq=data.freq, prediction_length=data.prediction_length, **arguments)
@@ -72,18 +71,7 @@ def validate(cell: Cell) -> Backtest:
         inference_kwargs=settings,
         gradient_evaluations=GRADIENT_EVALUATIONS,
     )
-    return backtest(
-        {cell.model: estimator},
-        data.validation,
-        prediction_length=data.prediction_length,
-        **WINDOWS[cell.dataset],
-        season=data.season,
-        training_data=data.validation_training,
-        seeds=(cell.seed,),
-        baselines=False,
-        dataset_name=cell.dataset,
-        keep_forecasts=False,
-    )
+    return validate(cell, estimator)
 
 
 def main() -> None:
@@ -100,7 +88,7 @@ def main() -> None:
         for trial in STUDIES[study]
         for dataset in DATASETS
     ]
-    done = run_cells(validate, cells, "studies", jobs=chosen.jobs)
+    done = run_cells(evaluate, cells, "studies", jobs=chosen.jobs)
     table = done[done.metric.isin(SHOWN)].pivot_table(
         index=["dataset", "model"], columns="metric", values="value", sort=False
     )

@@ -32,16 +32,30 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
+#: Where the best of the trials is not the method's default.
+LEARNING_RATES: dict[str, float] = {}
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
 
 
-def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Any:
-    """Build a model, "NETWORK, INFERENCE" or a peer, for what ``tsbnn.datasets.load`` gave."""
+def estimator(
+    name: str,
+    data: Any,
+    gradient_evaluations: int = GRADIENT_EVALUATIONS,
+    learning_rate: float | None = None,
+) -> Any:
+    """Build a model, "NETWORK, INFERENCE" or a peer, for what ``tsbnn.datasets.load`` gave.
+
+    Its learning rate is the best of its trials (see `tuning`) where none is given.
+    """
     if name in PEERS:
-        return PEERS[name](data, gradient_evaluations)
+        given = {} if learning_rate is None else {"learning_rate": learning_rate}
+        return PEERS[name](data, gradient_evaluations, **given)
     which, inference = name.split(", ")
     method, settings = INFERENCE[inference]
+    rate = LEARNING_RATES.get(inference) if learning_rate is None else learning_rate
+    if rate is not None:
+        settings = settings | {"learning_rate": rate}
     return BayesianEstimator(
         network(which, prediction_length=data.prediction_length, **features(data.dataset)),
         method,

@@ -1,0 +1,73 @@
+"""The learning rates of the comparison: three trials for every method, on validation windows.
+
+`python -m benchmarks.comparison.tuning [--models ...] [--jobs N]` writes results/tuning.csv: each
+rate on a large and a small set, one seed, with the budget of the comparison. The rate with the
+smallest geometric mean of the two mean_wQL is a method's rate on all sets and for all networks.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.cells import Cell, run_cells
+from benchmarks.comparison.grid import CORE, PEERS
+from benchmarks.comparison.models import estimator
+from benchmarks.output import show
+from benchmarks.validation import validate
+from tsbnn.datasets import load
+from tsbnn.evaluation import Backtest
+
+DATASETS = ("etth1", "nyc_taxi")
+#: One below and one above the default of 5e-3; GluonTS's default is 1e-3.
+RATES, PEER_RATES = (5e-3, 2e-3, 1e-2), (1e-3, 3e-3, 1e-2)
+AT = " at "
+MODELS = (*(model for model in CORE if model.startswith("deepar")), *PEERS)
+
+
+def trials(model: str) -> list[str]:
+    """Names of a model's trials: the model at each of its rates."""
+    return [f"{model}{AT}{rate:g}" for rate in (PEER_RATES if model in PEERS else RATES)]
+
+
+def evaluate(cell: Cell) -> Backtest:
+    """Train a model at a rate and score its forecasts of validation windows."""
+    model, rate = cell.model.split(AT)
+    tried = estimator(model, load(cell.dataset), learning_rate=float(rate))
+    return validate(cell, tried)
+
+
+def chosen(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line a trial: mean_wQL by dataset, their geometric mean, and which rate is the best."""
+    found = rows[rows.metric == "mean_wql"].pivot_table(
+        index="model", columns="dataset", values="value", sort=False
+    )
+    table = found[list(DATASETS)].dropna()
+    table["geometric mean"] = np.exp(np.log(table).mean(axis=1))
+    names = table.index.str.split(AT)
+    table.insert(0, "method", names.str[0])
+    table.insert(1, "learning_rate", names.str[1].astype(float))
+    best = table.groupby("method")["geometric mean"].transform("min")
+    table["best"] = np.where(table["geometric mean"] == best, "best", "")
+    return table.sort_values(["method", "learning_rate"]).reset_index(drop=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    given = parser.parse_args()
+    cells = [
+        Cell(dataset, trial, 0)
+        for model in given.models
+        for dataset in DATASETS
+        for trial in trials(model)
+    ]
+    done = run_cells(evaluate, cells, "tuning", jobs=given.jobs)
+    show(chosen(done), "Learning rates, mean_wQL on validation windows")
+
+
+if __name__ == "__main__":
+    main()

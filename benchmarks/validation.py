@@ -1,0 +1,33 @@
+"""Backtests on validation windows, where everything is chosen; test windows are for reporting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.cells import Cell
+from tsbnn.datasets import load
+from tsbnn.evaluation import Backtest, backtest
+
+#: Which windows of the validation range are scored: of etth1 every fifth day.
+WINDOWS: dict[str, dict[str, int]] = {
+    "etth1": {"windows": 24, "stride": 120},
+    "m4_hourly": {"windows": 1},
+    "nyc_taxi": {"windows": 28, "stride": 48},
+}
+
+
+def validate(cell: Cell, estimator: Any) -> Backtest:
+    """Train on what lies before the validation range of a dataset and score its windows."""
+    data = load(cell.dataset)
+    return backtest(
+        {cell.model: estimator},
+        data.validation,
+        prediction_length=data.prediction_length,
+        **WINDOWS[cell.dataset],
+        season=data.season,
+        training_data=data.validation_training,
+        seeds=(cell.seed,),
+        baselines=False,
+        dataset_name=cell.dataset,
+        keep_forecasts=False,
+    )
