@@ -189,9 +189,9 @@ def test_series_shorter_than_a_forecast(tmp_path: Path) -> None:
     size = ("--out", tmp_path / "model", "--prediction-length", 5)
     result = run("fit", tmp_path / "short.csv", *COLUMNS, *size, *TINY)
     assert result.exit_code == 3
-    assert "short.csv: the longest series has 4 steps, and --prediction-length 5" in one_line(
-        result
-    )
+    said = one_line(result)
+    assert "short.csv: none of the 2 series has the 5 points" in said
+    assert "(--prediction-length); the longest has 4 points: 'shop-0' has 4, 'shop-1'" in said
     assert not (tmp_path / "model").exists()
 
 

@@ -162,6 +162,29 @@ def test_silence(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFix
     pd.testing.assert_frame_equal(tiny(verbose=False).fit(sales()).predict(), loud)
 
 
+def rising(shares: list[float]) -> bool:
+    """From near nothing to all, in several steps and never back."""
+    return len(shares) > 3 and shares[0] < 0.5 and shares[-1] == 1 and shares == sorted(shares)
+
+
+def test_progress_takes_the_place_of_lightnings_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    fitting, updating, crossing, predicting = [], [], [], []
+    forecaster = tiny(model_kwargs=TINY).fit(sales(), progress=fitting.append)
+    forecaster.update(ahead(sales(), 12).assign(y=4.0), progress=updating.append)
+    forecaster.cross_validation(sales(), n_windows=3, refit=2, progress=crossing.append)
+    forecaster.predict(progress=predicting.append)
+    assert rising(fitting)
+    assert rising(updating)
+    assert rising(crossing)
+    assert predicting[-1] == 1
+    # Two trainings of nine and three windows of one part each.
+    assert {9, 10, 20} <= {round(21 * share, 6) for share in crossing}
+    assert capfd.readouterr().out == ""
+    alone = tiny().fit(sales())
+    again = tiny().fit(sales(), progress=fitting.append)
+    pd.testing.assert_frame_equal(alone.predict(), again.predict())
+
+
 def test_a_time_limit() -> None:
     assert tiny(time_limit=600).fit(sales()).predictor_.training_summary["steps"] > 0
     with pytest.raises(ValueError, match="time_limit must be a positive number"):
@@ -299,7 +322,9 @@ def test_refits(refit: bool | int, trained: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         Forecaster,
         "_train",
-        lambda self, dataset: lengths.append(dataset.lengths.max()) or train(self, dataset),
+        lambda self, dataset, progress: (
+            lengths.append(dataset.lengths.max()) or train(self, dataset, progress)
+        ),
     )
     forecaster = tiny(inference="map")
     found = forecaster.cross_validation(sales(), n_windows=4, step=1, refit=refit, num_samples=4)

@@ -54,6 +54,10 @@ _WORDS = {
         "A table with one column for each series must be made long first"
     ),
     " A frame of your own: from_frame.": "",
+    "training_data has no window: none of its": "none of the",
+    "a window takes (min_past and min_future of the sampler, by default prediction_length)": (
+        "training takes (--prediction-length)"
+    ),
 }
 
 _PANDAS = re.compile(r"; pd\.to_numeric\(.*")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 from tsbnn.cli import options as o
 from tsbnn.cli.errors import UsageError, check_folder
 from tsbnn.cli.output import print_json, say, uninterrupted
-from tsbnn.cli.progress import Report, stages
+from tsbnn.cli.progress import stages
 from tsbnn.cli.tables import about, read_table
 
 
@@ -73,8 +72,9 @@ def fit(
         import torch
 
         torch.set_num_threads(threads)
-        forecaster = _forecaster(
-            stage,
+        from tsbnn.forecaster import Forecaster
+
+        forecaster = Forecaster(
             freq=freq,
             prediction_length=prediction_length,
             model=model,
@@ -95,23 +95,26 @@ def fit(
         )
         stage("reading")
         frame = read_table(data, stream)
+        began = time.perf_counter()
         with about(data):
-            forecaster.fit(frame)
+            forecaster.fit(frame, progress=stage("training"))
+        seconds = time.perf_counter() - began
         stage("writing")
         with uninterrupted():
             forecaster.save(out)
-    summary = forecaster.predictor_.training_summary or {}
+    predictor: Any = forecaster.predictor_
+    summary, schema = predictor.training_summary, predictor.frame_schema
     result = {
         "model": str(out),
         "network": summary.get("network"),
         "inference": summary.get("inference"),
-        "series": forecaster.num_series_,
+        "series": 1 if schema.item_id is None else int(frame[schema.item_id].nunique()),
         "observations": summary.get("num_observations"),
-        "freq": forecaster.predictor_.frame_schema.freq,
+        "freq": schema.freq,
         "prediction_length": prediction_length,
         "gradient_evaluations": summary.get("gradient_evaluations"),
         "train_loss": summary.get("train_loss"),
-        "seconds": round(forecaster.seconds_, 2),
+        "seconds": round(seconds, 2),
     }
     if as_json:
         print_json(result)
@@ -161,32 +164,6 @@ def _check_place(out: Path) -> None:
         raise UsageError(f"--out {out} is the working directory: choose a folder in it")
     if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
         raise UsageError(f"--out {out} has other files and no model: choose another folder")
-
-
-def _forecaster(stage: Callable[[str], Report], **parameters: Any) -> Any:
-    """Make a forecaster whose training tells how far it is."""
-    from tsbnn.datasets import FrameError
-    from tsbnn.evaluation.lightning_run import quiet, quiet_copy
-    from tsbnn.forecaster import Forecaster
-    from tsbnn.forecaster.training import estimator_of, horizon_of
-
-    class Reporting(Forecaster):
-        def _train(self, dataset: Any) -> Any:
-            longest, horizon = int(dataset.lengths.max()), horizon_of(self)
-            if longest < horizon:
-                raise FrameError(
-                    f"the longest series has {longest} steps, and --prediction-length {horizon} "
-                    "needs at least as many"
-                )
-            report, began = stage("training"), time.perf_counter()
-            with tempfile.TemporaryDirectory(prefix="tsbnn-") as folder, quiet():
-                estimator, _ = quiet_copy(estimator_of(self, dataset), report, folder)
-                predictor = estimator.train(dataset)
-            self.num_series_, self.seconds_ = len(dataset), time.perf_counter() - began
-            stage("looking at the model's spread")
-            return predictor
-
-    return Reporting(**parameters)
 
 
 def _told(result: Mapping[str, Any]) -> str:

@@ -9,31 +9,38 @@ import numpy as np
 import pandas as pd
 
 from tsbnn.datasets import FrameDataset
+from tsbnn.forecaster.training import Progress, part
 from tsbnn.forecasting import BayesianPredictor
 from tsbnn.forecasting.inputs import check_count
 
+#: Training takes about as long as forecasting so many windows.
+_TRAINING = 9
+
 
 def cross_validate(
-    train: Callable[[FrameDataset], BayesianPredictor],
+    train: Callable[[FrameDataset, Progress | None], BayesianPredictor],
     dataset: FrameDataset,
     prediction_length: int,
     n_windows: int,
     step: int | None,
     refit: bool | int,
     options: Mapping[str, Any],
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Forecast the last windows of every series; see :meth:`tsbnn.Forecaster.cross_validation`.
 
     Parameters
     ----------
     train
-        Trains a predictor on a dataset.
+        Trains a predictor on a dataset, and tells how far it is.
     dataset
         The series, to their last actual value.
     prediction_length, n_windows, step, refit
         As in :meth:`tsbnn.Forecaster.cross_validation`.
     options
         Arguments of :meth:`tsbnn.BayesianPredictor.predict_frame`.
+    progress
+        Called with the fraction done, from 0 to 1.
     """
     check_count(n_windows, "n_windows")
     step = prediction_length if step is None else check_count(step, "step")
@@ -43,11 +50,19 @@ def cross_validate(
     behind = [prediction_length + step * left for left in reversed(range(n_windows))]
     _check_lengths(dataset, behind[0], f"n_windows={n_windows}, step={step}")
     predictor, frames = None, []
+    done, whole = 0, n_windows + _TRAINING * len(range(0, n_windows, every))
+
+    def next_part(size: int) -> Progress | None:
+        nonlocal done
+        begin, done = done, done + size
+        return part(progress, begin / whole, done / whole)
+
     for window, steps in enumerate(behind):
         if predictor is None or window % every == 0:
-            predictor = train(dataset.without_last(steps))
+            predictor = train(dataset.without_last(steps), next_part(_TRAINING))
         history = dataset.without_last(steps, horizon=prediction_length)
-        frames.append(_with_actual(predictor.predict_frame(history, **options), history))
+        frame = predictor.predict_frame(history, **options, progress=next_part(1))
+        frames.append(_with_actual(frame, history))
     keys: list[Any] = ["cutoff", "step"]
     if dataset.columns.item_id is not None:
         keys.insert(0, dataset.columns.item_id)

@@ -12,13 +12,15 @@ from tsbnn.forecaster.cross_validation import cross_validate
 from tsbnn.forecaster.history import joined, replaced
 from tsbnn.forecaster.parameters import NotFittedError
 from tsbnn.forecaster.storing import Stored
-from tsbnn.forecaster.training import dataset_of, horizon_of, trained
+from tsbnn.forecaster.training import Progress, dataset_of, horizon_of, part, trained
 from tsbnn.forecaster.unlike import largest_share, warn_of_unlike
 from tsbnn.forecasting import BayesianPredictor
 from tsbnn.forecasting.frames import LEVELS, QUANTILES
 from tsbnn.inference import InferenceMethod
 
 Names = Hashable | Sequence[Hashable]
+#: Share of fitting's progress that training takes; the spread of its windows takes the rest.
+_TRAINING = 0.95
 
 
 class Forecaster(Stored):
@@ -61,7 +63,7 @@ class Forecaster(Stored):
     seed
         Decides everything random; None takes fresh entropy.
     verbose
-        Whether training shows Lightning's progress bar and notices.
+        Whether training shows Lightning's progress bar and notices; ``progress`` takes their place.
     model_kwargs, inference_kwargs
         Further arguments of a network by name, e.g. ``{"context_length": 60}``, and of the method.
 
@@ -126,7 +128,7 @@ class Forecaster(Stored):
         self.model_kwargs = model_kwargs
         self.inference_kwargs = inference_kwargs
 
-    def fit(self, df: pd.DataFrame | pd.Series) -> Self:
+    def fit(self, df: pd.DataFrame | pd.Series, progress: Progress | None = None) -> Self:
         """Train on all series of a frame.
 
         Parameters
@@ -134,6 +136,8 @@ class Forecaster(Stored):
         df
             One row for each series and time step. Rows at a series' end without a target hold
             covariates of the future. A copy is kept for :meth:`predict`.
+        progress
+            Called with the fraction done, from 0 to 1.
 
         Raises
         ------
@@ -142,7 +146,8 @@ class Forecaster(Stored):
             of the constructor that do not fit.
         """
         dataset = dataset_of(self, df)
-        return self._keep(self._train(dataset), dataset, df)
+        predictor = self._train(dataset, part(progress, 0, _TRAINING))
+        return self._keep(predictor, dataset, df, part(progress, _TRAINING, 1))
 
     def predict(
         self,
@@ -200,6 +205,7 @@ class Forecaster(Stored):
         quantiles: Sequence[float] = QUANTILES,
         levels: Sequence[float] = LEVELS,
         num_samples: int | None = None,
+        progress: Progress | None = None,
     ) -> pd.DataFrame:
         """Forecast the last windows of every series from what came before them.
 
@@ -219,6 +225,8 @@ class Forecaster(Stored):
             before every n-th.
         quantiles, levels, num_samples
             As in :meth:`predict`.
+        progress
+            As in :meth:`fit`.
 
         Returns
         -------
@@ -233,9 +241,11 @@ class Forecaster(Stored):
         """
         options = {"quantiles": quantiles, "levels": levels, "num_samples": num_samples}
         dataset, horizon = dataset_of(self, df), horizon_of(self)
-        return cross_validate(self._train, dataset, horizon, n_windows, step, refit, options)
+        return cross_validate(
+            self._train, dataset, horizon, n_windows, step, refit, options, progress
+        )
 
-    def update(self, df: pd.DataFrame | pd.Series) -> Self:
+    def update(self, df: pd.DataFrame | pd.Series, progress: Progress | None = None) -> Self:
         """Learn from new data, with the old posterior as the prior.
 
         Parameters
@@ -244,6 +254,8 @@ class Forecaster(Stored):
             New rows of old series, or new series. Networks train on these alone, so that they
             must be long enough for windows of ``prediction_length`` steps; rows that the old
             posterior has seen would count twice. Forecasts start from the old and the new rows.
+        progress
+            As in :meth:`fit`.
 
         Raises
         ------
@@ -258,16 +270,25 @@ class Forecaster(Stored):
         frame = df if self.frame_ is None else joined(self.frame_, df, schema)
         # Rows that are there twice are told before any training.
         from_frame(frame, **schema.arguments())
-        updated = trained(self, dataset, lambda it: it.train_from(predictor, dataset))
-        return self._keep(updated, dataset, frame)
+        updated = trained(
+            self,
+            dataset,
+            lambda estimator: estimator.train_from(predictor, dataset),
+            part(progress, 0, _TRAINING),
+        )
+        return self._keep(updated, dataset, frame, part(progress, _TRAINING, 1))
 
     def _keep(
-        self, predictor: BayesianPredictor, dataset: FrameDataset, df: pd.DataFrame | pd.Series
+        self,
+        predictor: BayesianPredictor,
+        dataset: FrameDataset,
+        df: pd.DataFrame | pd.Series,
+        progress: Progress | None,
     ) -> Self:
         self.predictor_ = predictor
         self.frame_ = df.copy()
-        self.epistemic_share_ = largest_share(predictor, dataset)
+        self.epistemic_share_ = largest_share(predictor, dataset, progress)
         return self
 
-    def _train(self, dataset: FrameDataset) -> BayesianPredictor:
-        return trained(self, dataset, lambda estimator: estimator.train(dataset))
+    def _train(self, dataset: FrameDataset, progress: Progress | None) -> BayesianPredictor:
+        return trained(self, dataset, lambda estimator: estimator.train(dataset), progress)

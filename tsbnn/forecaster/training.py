@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from tsbnn.forecaster.forecaster import Forecaster
 
 
+#: Called with the fraction of some work that is done.
+Progress = Callable[[float], None]
+
+
+def part(progress: Progress | None, begin: float, end: float) -> Progress | None:
+    """The progress of a part of the work: its fractions lie between ``begin`` and ``end``."""
+    if progress is None:
+        return None
+    return lambda share: progress(begin + (end - begin) * share)
+
+
 def horizon_of(forecaster: Forecaster) -> int:
     """Steps to forecast.
 
@@ -58,8 +69,11 @@ def trained(
     forecaster: Forecaster,
     dataset: FrameDataset,
     train: Callable[[BayesianEstimator], BayesianPredictor],
+    progress: Progress | None = None,
 ) -> BayesianPredictor:
     """Train an estimator for a dataset, in silence unless the forecaster is to be verbose.
+
+    What ``progress`` is told takes the place of Lightning's bar.
 
     Raises
     ------
@@ -67,12 +81,12 @@ def trained(
         For parameters that do not fit.
     """
     estimator = estimator_of(forecaster, dataset)
-    if forecaster.verbose:
+    if forecaster.verbose and progress is None:
         return train(estimator)
     from tsbnn.evaluation.lightning_run import quiet, quiet_copy
 
     with quiet():
-        return train(quiet_copy(estimator, lambda share: None, "")[0])
+        return train(quiet_copy(estimator, progress or (lambda share: None), "")[0])
 
 
 def estimator_of(forecaster: Forecaster, dataset: FrameDataset) -> BayesianEstimator:

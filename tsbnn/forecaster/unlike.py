@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tsbnn.datasets import FrameDataset
 from tsbnn.datasets.rows import show
+from tsbnn.forecaster.training import Progress
 from tsbnn.forecasting import BayesianPredictor
 
 _LEAST_WINDOWS, _MOST_WINDOWS = 20, 100
@@ -31,7 +32,9 @@ class UnlikeTrainingWarning(UserWarning):
     """Forecasts rest on inputs of which the model knows less than of any training window."""
 
 
-def largest_share(predictor: BayesianPredictor, dataset: FrameDataset) -> tuple[float, int] | None:
+def largest_share(
+    predictor: BayesianPredictor, dataset: FrameDataset, progress: Progress | None = None
+) -> tuple[float, int] | None:
     """The largest epistemic share among windows of the training data, and their number.
 
     Parameters
@@ -41,6 +44,8 @@ def largest_share(predictor: BayesianPredictor, dataset: FrameDataset) -> tuple[
     dataset
         The training data. Up to a hundred of its series are forecast at their last window, or few
         at several.
+    progress
+        Called with the fraction done, from 0 to 1.
 
     Returns
     -------
@@ -50,6 +55,8 @@ def largest_share(predictor: BayesianPredictor, dataset: FrameDataset) -> tuple[
     """
     horizon, lengths = predictor.prediction_length, dataset.lengths
     found: NDArray[np.float64] = np.zeros(0)
+    wanted = np.clip(len(dataset), _LEAST_WINDOWS, _MOST_WINDOWS)
+    tell = progress or (lambda share: None)
     for back in range(1, _LEAST_WINDOWS + 1):
         long = np.flatnonzero(lengths >= (back + 1) * horizon)
         if not len(long) or len(found) >= _LEAST_WINDOWS:
@@ -60,6 +67,8 @@ def largest_share(predictor: BayesianPredictor, dataset: FrameDataset) -> tuple[
             warnings.simplefilter("ignore", RuntimeWarning)
             frame = predictor.predict_frame(windows, quantiles=(), levels=())
         found = np.concatenate([found, shares(frame, horizon)])
+        tell(min(1.0, len(found) / wanted))
+    tell(1.0)
     if len(found) < _LEAST_WINDOWS or np.isnan(found).all():
         return None
     return float(np.nanmax(found)), len(found)

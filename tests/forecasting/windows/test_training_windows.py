@@ -14,6 +14,7 @@ from gluonts.dataset.common import FileDataset, ListDataset
 from gluonts.itertools import IterableSlice
 
 from tsbnn import BayesianEstimator
+from tsbnn.datasets import FrameError
 from tsbnn.forecasting.windows import WindowLoader, not_served
 
 
@@ -53,10 +54,16 @@ def test_a_limit_of_memory_streams(
         train(tiny, series, cache_limit=0)
 
 
-def test_series_without_a_window_are_refused(tiny: Callable[..., Any]) -> None:
-    entries = [{"start": "2021-01-01", "target": np.ones(length)} for length in (1, 3, 2)]
-    with pytest.raises(ValueError, match="training_data has no window: none of its 3 series"):
-        train(tiny, ListDataset(entries, freq="h"))
+@pytest.mark.parametrize("name", ["deepar", "our_deepar"])
+def test_series_without_a_window_are_refused_and_named(tiny: Callable[..., Any], name: str) -> None:
+    entries = [
+        {"start": "2021-01-01", "target": np.ones(length), "item_id": f"s{number}"}
+        for number, length in enumerate((1, 3, 2, 1))
+    ]
+    found = "none of its 4 series has the 4 points .* longest has 3 points: "
+    named = "'s0' has 1, 's1' has 3, 's2' has 2, …$"
+    with pytest.raises(FrameError, match=f"^training_data has no window: {found}{named}"):
+        train(tiny, ListDataset(entries, freq="h"), name=name)
 
 
 def test_validation_series_without_a_window_are_refused(

@@ -34,6 +34,7 @@ from tsbnn.forecasting.estimators.checks import (
 from tsbnn.forecasting.estimators.fields import transformation
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.estimators.maximum_likelihood import MaximumLikelihoodEstimator
+from tsbnn.forecasting.windows.window_sampler import no_window
 from tsbnn.networks.checks import check_default_scale, check_rate, check_scaling, check_whole
 from tsbnn.networks.head import check_head
 
@@ -225,16 +226,15 @@ class NetworkEstimator(MaximumLikelihoodEstimator):
 
         Raises
         ------
-        ValueError
+        FrameError
             If no series is long enough for a window; GluonTS would look for one forever.
         """
-        bounds = (self.train_sampler._get_bounds(entry[FieldName.TARGET]) for entry in data)
+        sampler = self.train_sampler
+        bounds = (sampler._get_bounds(entry[FieldName.TARGET]) for entry in data)
         if not any(first <= last for first, last in bounds):
-            raise ValueError(
-                "training_data: no series has the "
-                f"{self.train_sampler.min_past + self.train_sampler.min_future} steps of a window "
-                "(min_past and min_future of train_sampler, prediction_length by default)"
-            )
+            lengths = [entry[FieldName.TARGET].shape[-1] for entry in data]
+            items = [entry.get(FieldName.ITEM_ID) for entry in data]
+            raise no_window("training_data", lengths, items, sampler)
         windows = self._create_instance_splitter(module, "training").apply(
             Cyclic(data).stream(), is_train=True
         )

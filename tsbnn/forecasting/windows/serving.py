@@ -173,7 +173,12 @@ def _windows(transformed: Iterable[Any], reference: Reference, loading: Loading)
         examples.look(entry, builder.lengths[-1])
     store = builder.build(splitter.past_length, splitter.dummy_value)
     stream = window_stream(
-        sampler, store.lengths, loading.generator, loading.shuffle_buffer_length, loading.name
+        sampler,
+        store.lengths,
+        loading.generator,
+        loading.shuffle_buffer_length,
+        loading.name,
+        items=[entry.get("item_id") for entry in head],
     )
     device = loading.device if fits_device(store.nbytes, loading.device) else torch.device("cpu")
     cutter = WindowCutter(store.to(device), splitter, fields, device)

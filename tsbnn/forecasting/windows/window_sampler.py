@@ -8,7 +8,8 @@ holds from the start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from gluonts.transform.sampler import (
 )
 from torch import Tensor
 
+from tsbnn.datasets import FrameError
+from tsbnn.datasets.rows import show
 from tsbnn.forecasting.windows.not_served import NotServedError
 from tsbnn.forecasting.windows.window_streams import (
     BernoulliStream,
@@ -29,6 +32,9 @@ from tsbnn.forecasting.windows.window_streams import (
     SplitPoints,
     WindowStream,
 )
+
+#: So many series are named in the error about all of them.
+_TOLD = 3
 
 
 def check_sampler(sampler: Any) -> None:
@@ -54,6 +60,7 @@ def window_stream(
     generator: torch.Generator,
     shuffle_buffer_length: int | None = None,
     name: str = "the dataset",
+    items: Iterable[Any] = (),
 ) -> WindowStream:
     """Build the stream of windows that a sampler of GluonTS draws.
 
@@ -70,32 +77,49 @@ def window_stream(
         Places of a shuffle buffer, none by default.
     name
         Of the data, for messages.
+    items
+        Names of the first series, for messages.
 
     Raises
     ------
     NotServedError
         For other samplers, and where GluonTS refuses a series that is too short.
-    ValueError
+    FrameError
         If there is no window.
     """
     check_sampler(sampler)
     points = SplitPoints(lengths, sampler.min_past, sampler.min_future)
     if points.total == 0:
-        raise ValueError(f"{name} has no window: {_no_window(lengths, sampler)}")
+        raise no_window(name, lengths.tolist(), items, sampler)
     stream = _STREAMS[type(sampler)](sampler, points, generator)
     if shuffle_buffer_length:
         return ShuffledStream(stream, shuffle_buffer_length)
     return stream
 
 
-def _no_window(lengths: Tensor, sampler: Any) -> str:
-    if len(lengths) == 0:
-        return "there is no series in it"
-    return (
-        f"none of its {len(lengths)} series is long enough for a window: the longest has "
-        f"{int(lengths.max())} points, and {type(sampler).__name__} with min_past="
-        f"{sampler.min_past} and min_future={sampler.min_future} needs "
-        f"{sampler.min_past + sampler.min_future}"
+def no_window(name: str, lengths: list[int], items: Iterable[Any], sampler: Any) -> FrameError:
+    """Build the error that says how long series are, and how long they must be.
+
+    Parameters
+    ----------
+    name
+        Of the data.
+    lengths
+        Points of each series.
+    items
+        Names of the first series; None for one without a name.
+    sampler
+        Looks for windows.
+    """
+    needed = sampler.min_past + sampler.min_future
+    named = (pair for pair in zip(items, lengths, strict=False) if pair[0] is not None)
+    told = [f"{show(item)} has {length}" for item, length in itertools.islice(named, _TOLD)]
+    if told and len(lengths) > _TOLD:
+        told.append("…")
+    return FrameError(
+        f"{name} has no window: none of its {len(lengths)} series has the {needed} points that a "
+        "window takes (min_past and min_future of the sampler, by default prediction_length); the "
+        f"longest has {max(lengths, default=0)} points" + (f": {', '.join(told)}" if told else "")
     )
 
 
