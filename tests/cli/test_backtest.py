@@ -112,6 +112,23 @@ def test_a_parquet_file_with_covariates_and_static_features(tmp_path: Path) -> N
     assert crps["deepar-map"] == pytest.approx(expected)
 
 
+def test_gaps_and_rows_of_the_future(tmp_path: Path) -> None:
+    frame, file = sales(), tmp_path / "sales.csv"
+    frame.loc[frame["day"] > "2024-03-26", "sales"] = None  # known ahead: the price alone
+    frame.drop(index=[7, 8]).to_csv(file, index=False)
+    more = ("--inference", "map", "--covariates", "price")
+    refused = run(*of(file, tmp_path / "out", *more))
+    assert refused.exit_code == 3
+    assert "--fill-covariates" in one_line(refused)
+    labels = []
+    for some in ((*more, "--fill-covariates"), more[:2]):  # without its name the price is nothing
+        result = run(*of(file, tmp_path / "out", *some, "--quiet"))
+        assert result.exit_code == 0, result.output
+        page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+        labels.append("12 observed of 12" in page and "the last from 2024-03-24" in page)
+    assert labels == [True, True]
+
+
 def test_few_paths_are_told_and_nothing_else_is(tmp_path: Path) -> None:
     frame = sales()
     frame["day"] = [*pd.date_range("2024-01-01", periods=90, freq="B").strftime("%Y-%m-%d")] * 2
@@ -154,6 +171,7 @@ def test_one_path_per_draw_leaves_the_epistemic_part_out(table: Path, tmp_path: 
         (("--dataset", "co2", "--seeds", "-1"), ["--seeds", "'-1'"]),
         (("--dataset", "co2", "--freq", "D"), ["--freq", "co2 is a registered dataset"]),
         (("--dataset", "co2", "--item-id", "x"), ["--item-id"]),
+        (("--dataset", "co2", "--fill-covariates"), ["--fill-covariates is about a file"]),
         (
             ("--dataset", "co2", "--inference", "map,score", "--gradient-evaluations", "1"),
             ["--gradient-evaluations", "less than one step of 'score' takes (2)"],

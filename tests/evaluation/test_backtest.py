@@ -262,7 +262,7 @@ def test_the_datasets_name_and_frequency_are_taken():
 
 def test_partly_missing_labels_and_histories_are_scored():
     data = series(2)
-    data[0]["target"][[20, 50, -1]] = np.nan
+    data[0]["target"][[20, 50, -2]] = np.nan
     data[1]["target"][-H:] = np.nan
     result = go({"naive": SeasonalNaiveGaussian(prediction_length=H, season_length=7)}, data)
     assert np.isnan(result.labels).sum() == 2 + H

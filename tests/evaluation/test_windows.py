@@ -84,6 +84,19 @@ def test_series_without_id_are_named_by_their_place():
     assert RollingWindows.of(data, 5, 1, 5).index()["item_id"].tolist() == ["0", "1"]
 
 
+def test_steps_of_the_future_have_no_window():
+    data = series(2, 20, feat_dynamic_real=np.arange(24.0)[None])
+    ahead = [{**entry, "target": np.r_[entry["target"], [np.nan] * 4]} for entry in data]
+    ahead[1]["target"][19] = np.nan  # missing, not of the future: the other series has a value
+    windows = RollingWindows.of(ahead, 4, 2, 4)
+    expected = RollingWindows.of(data, 4, 2, 4)
+    pd.testing.assert_frame_equal(windows.index(), expected.index())
+    labels = expected.labels()
+    labels[-1, -1] = np.nan
+    np.testing.assert_array_equal(windows.labels(), labels)
+    assert windows[1]["feat_dynamic_real"].shape == (1, 20)
+
+
 def changed(**fields: object) -> list[dict[str, object]]:
     data = series(2, 20)
     data[1] |= fields
@@ -100,7 +113,10 @@ def changed(**fields: object) -> list[dict[str, object]]:
         (changed(target=np.array([1.0] * 3 + [np.inf] + [1.0] * 16)), "'s1'.*infinite at step 3"),
         (changed(target=np.array([np.nan] * 8 + [1.0] * 12)), r"'s1' has no observed.* 8 points"),
         (changed(feat_dynamic_real=np.ones((1, 19))), r"'s1': feat_dynamic_real has 19.*20"),
-        ([{**e, "target": np.r_[e["target"][:8], [np.nan] * 12]} for e in series(2, 20)], "labels"),
+        (
+            [{**e, "target": np.full(20, np.nan)} for e in series(2, 20)],
+            "'s0' has no observed value among the 8 points",
+        ),
     ],
     ids=[
         "empty",

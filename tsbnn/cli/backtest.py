@@ -62,6 +62,7 @@ def backtest(
     covariates: o.Covariates = None,
     past_covariates: o.PastCovariates = None,
     static: o.Static = None,
+    fill_covariates: o.FillCovariates = False,
     seeds: Annotated[
         str,
         typer.Option(metavar="LIST", help="Seeds, by comma: 0,1,2.", rich_help_panel=o.TRAINING),
@@ -91,6 +92,7 @@ def backtest(
         "known_covariates": o.names(covariates),
         "past_covariates": o.names(past_covariates),
         "static_features": o.names(static),
+        "fill_covariates": fill_covariates,
     }
     check_folder(out)
     with stages(quiet) as stage:

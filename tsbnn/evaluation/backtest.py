@@ -59,7 +59,8 @@ def backtest(
         that is used; in any case the global random state is seeded around training and
         prediction, and restored. The estimators themselves are not changed.
     dataset
-        GluonTS dataset of full series, through the last test label; iterated once.
+        GluonTS dataset of full series, through the last test label; iterated once. Steps at the end
+        at which no series has a value are left out.
     prediction_length
         Labels per window.
     windows

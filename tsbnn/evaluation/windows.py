@@ -1,10 +1,11 @@
 r"""Rolling test windows of a dataset, with histories that cannot hold a label.
 
 W windows of h labels stand at the end of every series, one ``stride`` apart; the last window ends
-with the series. A window's history is a copy of the series up to the window's start: target and
-past covariates are cut there, known covariates (``feat_dynamic_real``) at the window's end. Fields
-that GluonTS does not define are left out, ``info`` too: nobody can say whether they know the labels
-(a count of missing values does).
+with the series. Steps at the end at which no series has a value (rows of the future, which hold
+covariates) are left out. A window's history is a copy of the series up to the window's start:
+target and past covariates are cut there, known covariates (``feat_dynamic_real``) at the window's
+end. Fields that GluonTS does not define are left out, ``info`` too: nobody can say whether they
+know the labels (a count of missing values does).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class RollingWindows:
     Attributes
     ----------
     series
-        Full entries, labels included. Only :meth:`labels` reads those.
+        Full entries, labels included, up to the last value of any. Only :meth:`labels` reads those.
     prediction_length, count, stride
         Labels per window, windows per series, and steps from one window's start to the next.
     named
@@ -94,21 +95,18 @@ class RollingWindows:
         if not series:
             raise ValueError("the dataset holds no series")
         named = any(entry.get("item_id") is not None for entry in entries)
-        windows = cls(series, int(prediction_length), int(count), int(stride), named)
         seen: set[str] = set()
         for entry in series:
             if entry["item_id"] in seen:
                 raise ValueError(f"two series have the item_id {entry['item_id']!r}")
             seen.add(entry["item_id"])
+        windows = cls(_observed(series), int(prediction_length), int(count), int(stride), named)
+        for entry in windows.series:
             windows._check(entry)
-        if np.isnan(windows.labels()).all():
-            raise ValueError("none of the labels in the test windows is observed")
         return windows
 
     def _check(self, entry: Entry) -> None:
         series, target = f"series {entry['item_id']!r}", np.asarray(entry["target"])
-        if target.ndim != 1:
-            raise ValueError(f"{series}: the target must have one dimension, not {target.shape}")
         needed = self._tail + 1
         if len(target) < needed:
             raise ValueError(
@@ -226,6 +224,24 @@ class RollingWindows:
                 "none: it cannot be checked that no model is trained on labels. Give those of the "
                 "dataset their item_id"
             )
+
+
+def _observed(series: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The series without the steps at their end at which none has a value."""
+    open_ends = []
+    for entry in series:
+        target = np.asarray(entry["target"])
+        if target.ndim != 1:
+            raise ValueError(
+                f"series {entry['item_id']!r}: the target must have one dimension, "
+                f"not {target.shape}"
+            )
+        seen = np.flatnonzero(~np.isnan(target))
+        if len(seen):
+            open_ends.append(len(target) - 1 - int(seen[-1]))
+    if not (cut := min(open_ends, default=0)):
+        return series
+    return tuple({**entry, "target": entry["target"][:-cut]} for entry in series)
 
 
 def _after(start: pd.Period, steps: int) -> pd.Period:
