@@ -112,6 +112,22 @@ def test_a_parquet_file_with_covariates_and_static_features(tmp_path: Path) -> N
     assert crps["deepar-map"] == pytest.approx(expected)
 
 
+def test_time_features_reach_the_networks(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def network(name: str, **arguments: Any) -> None:
+        asked.append(arguments["time_features"])
+        raise ValueError("that is enough")
+
+    monkeypatch.setattr("tsbnn.forecasting.catalogue.network", network)
+    for more in ((), ("--time-features", "none"), ("--time-features", "day_of_week,month_of_year")):
+        result = run(*of(table, tmp_path, "--inference", "map", *more))
+        assert "that is enough" in result.stderr
+    assert asked == [None, [], ["day_of_week", "month_of_year"]]
+
+
 def test_gaps_and_rows_of_the_future(tmp_path: Path) -> None:
     frame, file = sales(), tmp_path / "sales.csv"
     frame.loc[frame["day"] > "2024-03-26", "sales"] = None  # known ahead: the price alone
@@ -167,6 +183,10 @@ def test_one_path_per_draw_leaves_the_epistemic_part_out(table: Path, tmp_path: 
         (("--dataset", "co2", "--models", ""), ["--models", "nothing"]),
         (("--dataset", "co2", "--inference", "score,hmc"), ["--inference", ALL[:5], "hmc"]),
         (("--dataset", "co2", "--inference", "map,map"), ["--inference", "each once"]),
+        (
+            ("--dataset", "co2", "--time-features", "hour"),
+            ["--time-features: no time feature is named 'hour'; there are second_of", "; or none"],
+        ),
         (("--dataset", "co2", "--seeds", "0,x"), ["--seeds", "'0,x'"]),
         (("--dataset", "co2", "--seeds", "-1"), ["--seeds", "'-1'"]),
         (("--dataset", "co2", "--freq", "D"), ["--freq", "co2 is a registered dataset"]),

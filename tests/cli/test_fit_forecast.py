@@ -27,6 +27,7 @@ def test_the_forecast_is_that_of_the_model(
 def test_fit_tells_what_it_did(past_file: Path, tmp_path: Path) -> None:
     arguments = ("fit", past_file, *COLUMNS, "--out", tmp_path / "m", "--prediction-length", 2)
     more = ("--inference", "map", "--support", "nonnegative", "--time-limit", 60)
+    more += ("--time-features", "day_of_week,month_of_year")
     result = run(*arguments, *TINY, "--json", *more)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
@@ -37,6 +38,8 @@ def test_fit_tells_what_it_did(past_file: Path, tmp_path: Path) -> None:
     assert told["gradient_evaluations"] == 2
     assert f"{tmp_path / 'm'}: deepar by map, 2 series" in one_line_of_stderr(result.stderr)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    # Two time features, and the age of the series.
+    assert tsbnn.load(tmp_path / "m").network.network.num_feat_dynamic_real == 3
 
 
 def one_line_of_stderr(text: str) -> str:

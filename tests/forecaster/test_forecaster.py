@@ -134,6 +134,22 @@ def test_estimators_as_models(cls: type) -> None:
         tiny(model=network).fit(sales())
     with pytest.raises(ValueError, match="support='count' is for a network by name"):
         tiny(model=network, model_kwargs=None, support="count").fit(sales())
+    with pytest.raises(ValueError, match="time_features are for a network by name"):
+        tiny(model=network, model_kwargs=None, time_features=()).fit(sales())
+
+
+def test_time_features_by_name(tmp_path) -> None:
+    forecaster = tiny(time_features=("month_of_year",)).fit(sales())
+    assert "time_features=('month_of_year',)" in repr(forecaster)
+    forecaster.save(tmp_path / "model")
+    again = Forecaster.load(tmp_path / "model")
+    assert again.get_params()["time_features"] == ("month_of_year",)
+    pd.testing.assert_frame_equal(again.predict(sales()), forecaster.predict())
+    # Those of a day, the default, are three.
+    networks = [f.predictor_.network.network for f in (forecaster, tiny().fit(sales()))]
+    assert [one.num_feat_dynamic_real for one in networks] == [2, 4]
+    with pytest.raises(ValueError, match="no time feature is named 'day'; there are second_of"):
+        tiny(time_features="day").fit(sales())
 
 
 def test_what_targets_can_be() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import gluonts.time_feature
 import numpy as np
 import pandas as pd
 import pytest
+from gluonts.time_feature import day_of_week, month_of_year
 from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
 
-from tsbnn.forecasting import BayesianEstimator, DeepAREstimator
+from tsbnn.forecasting import BayesianEstimator, DeepAREstimator, load, save
 from tsbnn.forecasting.catalogue import NETWORKS, network
+from tsbnn.forecasting.time_features import TIME_FEATURES
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
@@ -59,6 +64,56 @@ def test_past_covariates_reach_the_networks_that_take_them() -> None:
         else:
             built = network(name, freq="D", prediction_length=2, num_past_feat_dynamic_real=2)
             assert built.num_past_feat_dynamic_real == 2
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_time_features_by_name(name: str) -> None:
+    default = network(name, freq="D", prediction_length=2).time_features
+    assert [one.__name__ for one in default] == ["day_of_week", "day_of_month", "day_of_year"]
+    for given, expected in (
+        (["month_of_year", day_of_week], [month_of_year, day_of_week]),
+        ("day_of_week", [day_of_week]),
+        ((), []),
+    ):
+        built = network(name, freq="D", prediction_length=2, time_features=given)
+        assert built.time_features == expected
+
+
+def test_every_time_feature_is_gluontss_of_that_name_between_minus_and_plus_a_half() -> None:
+    times = pd.period_range("2024-01-01", "2024-12-31 23:59:59", freq="30min")
+    for name, feature in TIME_FEATURES.items():
+        assert feature is getattr(gluonts.time_feature, name)
+        assert -0.5 <= feature(times).min() <= feature(times).max() <= 0.5
+
+
+def test_time_features_that_cannot_be_are_named() -> None:
+    with pytest.raises(ValueError, match="no time feature is named 'hour'; there are second_of_m"):
+        network("deepar", freq="D", prediction_length=2, time_features=["hour"])
+    with pytest.raises(ValueError, match="each can be there once"):
+        network("deepar", freq="D", prediction_length=2, time_features=["day_of_week", day_of_week])
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [("deepar", ("month_of_year", "week_of_year")), ("gluonts_deepar", ())],
+)
+def test_time_features_reach_the_network_and_survive_on_disk(
+    name: str, features: tuple[str, ...], tmp_path: Path
+) -> None:
+    entry = {
+        "start": pd.Period("2024-01-01", freq="D"),
+        "target": np.sin(np.arange(30, dtype=np.float32)),
+    }
+    tiny = {"hidden_size": 3, "num_layers": 1, "lags_seq": [1]}
+    built = network(name, freq="D", prediction_length=2, time_features=features, **tiny)
+    predictor = BayesianEstimator(built, num_draws=2, gradient_evaluations=2).train([entry])
+    save(predictor, tmp_path / "model")
+    again = load(tmp_path / "model")
+    samples = [next(p.predict([entry], num_samples=4)).samples for p in (predictor, again)]
+    np.testing.assert_array_equal(*samples)
+    (window,) = again.input_transform([entry], is_train=False)
+    # The age of the series is there in any case.
+    assert window["future_time_feat"].shape == (2, len(features) + 1)
 
 
 def test_unknown_networks_are_refused() -> None:

@@ -11,7 +11,7 @@ import typer
 from tsbnn.cli import options as o
 from tsbnn.cli.backtest_data import BacktestData, backtest_data
 from tsbnn.cli.errors import BadDataError, UsageError, check_folder, one_line
-from tsbnn.cli.fit import check_names
+from tsbnn.cli.fit import check_names, time_feature_names
 from tsbnn.cli.output import print_json
 from tsbnn.cli.progress import runs, stages
 from tsbnn.cli.summary import show
@@ -67,6 +67,7 @@ def backtest(
         str,
         typer.Option(metavar="LIST", help="Seeds, by comma: 0,1,2.", rich_help_panel=o.TRAINING),
     ] = "0",
+    time_features: o.TimeFeatures = None,
     gradient_evaluations: o.GradientEvaluations = 2000,
     num_draws: o.NumDraws = 20,
     num_samples: o.NumSamples = 100,
@@ -98,12 +99,13 @@ def backtest(
     with stages(quiet) as stage:
         stage("loading libraries")
         check_names("models", names[0], "inference", names[1], gradient_evaluations)
+        calendar = time_feature_names(time_features)
         import torch
 
         torch.set_num_threads(threads)
         stage("reading")
         data = backtest_data(dataset, windows, prediction_length, season, columns, stream)
-        estimators = _estimators(*names, data, gradient_evaluations, num_draws)
+        estimators = _estimators(*names, data, calendar, gradient_evaluations, num_draws)
     _run(data, estimators, numbers, num_samples, out, as_json=as_json, quiet=quiet)
 
 
@@ -169,15 +171,17 @@ def _estimators(
     models: Sequence[str],
     inference: Sequence[str],
     data: BacktestData,
+    time_features: list[str] | None,
     gradient_evaluations: int,
     num_draws: int,
 ) -> dict[str, Any]:
     from tsbnn.forecasting import BayesianEstimator
     from tsbnn.forecasting.catalogue import features, network
 
+    arguments = {"prediction_length": data.prediction_length, **features(data.dataset)}
     return {
         f"{model}-{method}": BayesianEstimator(
-            network(model, prediction_length=data.prediction_length, **features(data.dataset)),
+            network(model, time_features=time_features, **arguments),
             inference=method,
             num_draws=num_draws,
             gradient_evaluations=gradient_evaluations,

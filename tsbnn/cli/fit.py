@@ -41,6 +41,7 @@ def fit(
     model: o.Model = "deepar",
     inference: o.Inference = "score",
     support: o.SupportOption = o.Support.REAL,
+    time_features: o.TimeFeatures = None,
     gradient_evaluations: o.GradientEvaluations = 5000,
     time_limit: Annotated[
         float | None,
@@ -87,6 +88,7 @@ def fit(
             timestamp=timestamp,
             target=target,
             support=support.value,
+            time_features=time_feature_names(time_features),
             gradient_evaluations=gradient_evaluations,
             time_limit=time_limit,
             num_draws=num_draws,
@@ -155,6 +157,26 @@ def check_names(
             check_budget(method(name), gradient_evaluations)
         except ValueError as error:
             raise UsageError(f"--gradient-evaluations: {error}") from error
+
+
+def time_feature_names(text: str | None) -> list[str] | None:
+    """Return the names of ``--time-features``: none of them for ``none``, None for the default.
+
+    Raises
+    ------
+    UsageError
+        Naming one that there is not, and those that there are.
+    """
+    if text is None:
+        return None
+    from tsbnn.forecasting.time_features import named_time_features
+
+    found = [] if text.strip() == "none" else o.names(text)
+    try:
+        named_time_features(found)
+    except ValueError as error:
+        raise UsageError(f"--time-features: {error}; or none") from error
+    return found
 
 
 def _check_place(out: Path) -> None:

@@ -200,6 +200,16 @@ SupportOption = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+TimeFeatures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What the network is told of the calendar, by comma: second_of_minute, "
+        "minute_of_hour, hour_of_day, day_of_week, day_of_month, day_of_year, week_of_year, "
+        "month_of_year; or none. By default what suits the frequency.",
+        rich_help_panel=TRAINING,
+    ),
+]
 GradientEvaluations = Annotated[
     int,
     typer.Option(

@@ -55,6 +55,9 @@ class Forecaster(Stored):
         What targets can be: ``"real"`` numbers; ``"nonnegative"``, where paths are cut at 0; or
         ``"count"``, whole numbers from 0 with a negative binomial distribution. An estimator as
         ``model`` has its own distribution.
+    time_features
+        Calendar features such as ``["hour_of_day", "day_of_week"]``, ``()`` for none: names of
+        :data:`tsbnn.forecasting.time_features.TIME_FEATURES`. None: GluonTS's for the frequency.
     gradient_evaluations, time_limit
         Training budget in minibatch gradients, and in seconds; without the first it is that of the
         estimator's ``trainer_kwargs``.
@@ -98,6 +101,7 @@ class Forecaster(Stored):
         timestamp: Hashable = None,
         target: Hashable = None,
         support: str = "real",
+        time_features: str | Sequence[Any] | None = None,
         gradient_evaluations: int | None = 5000,
         time_limit: float | None = None,
         num_draws: int = 20,
@@ -119,6 +123,7 @@ class Forecaster(Stored):
         self.timestamp = timestamp
         self.target = target
         self.support = support
+        self.time_features = time_features
         self.gradient_evaluations = gradient_evaluations
         self.time_limit = time_limit
         self.num_draws = num_draws

@@ -23,6 +23,7 @@ def network_of(
     dataset: FrameDataset,
     prediction_length: int,
     support: str,
+    time_features: Any,
     settings: Mapping[str, Any],
 ) -> Any:
     """Build the estimator of a network by name, or check an estimator.
@@ -37,6 +38,8 @@ def network_of(
         Steps to forecast.
     support
         A key of :data:`SUPPORTS`.
+    time_features
+        Names for a network by name, or None.
     settings
         Further arguments of a network by name.
 
@@ -48,7 +51,7 @@ def network_of(
     if support not in SUPPORTS:
         raise ValueError(f"support={support!r} must be one of {', '.join(SUPPORTS)}")
     if isinstance(model, str):
-        arguments = {**SUPPORTS[support], **settings}
+        arguments = {**SUPPORTS[support], "time_features": time_features, **settings}
         return network(
             model,
             prediction_length=prediction_length,
@@ -62,6 +65,8 @@ def network_of(
         raise ValueError(
             f"support={support!r} is for a network by name: {name} has its own distr_output"
         )
+    if time_features is not None:
+        raise ValueError(f"time_features are for a network by name: give them to {name} itself")
     counts = {key: value for key, value in features(dataset).items() if key.startswith("num_")}
     found = {"prediction_length": prediction_length, **counts}
     for argument, value in found.items():

@@ -102,6 +102,7 @@ def estimator_of(forecaster: Forecaster, dataset: FrameDataset) -> BayesianEstim
         dataset,
         horizon_of(forecaster),
         forecaster.support,
+        forecaster.time_features,
         forecaster.model_kwargs or {},
     )
     return BayesianEstimator(

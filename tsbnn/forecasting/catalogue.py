@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gluonts.model import Estimator
+
+from tsbnn.forecasting.time_features import named_time_features
 
 if TYPE_CHECKING:
     from tsbnn.datasets import FrameDataset
@@ -75,6 +77,7 @@ def network(
     num_feat_static_cat: int = 0,
     num_feat_static_real: int = 0,
     cardinality: list[int] | None = None,
+    time_features: str | Sequence[str | Callable[..., Any]] | None = None,
     **settings: Any,
 ) -> Estimator:
     """Build the estimator of a network, for the series and features of one dataset.
@@ -89,14 +92,18 @@ def network(
         Numbers of known and past covariates and of static features.
     cardinality
         Number of categories of each categorical static feature.
+    time_features
+        What the network is told of the calendar: names of
+        :data:`tsbnn.forecasting.time_features.TIME_FEATURES` or such functions; nothing if empty.
+        None takes those that GluonTS has for the frequency.
     **settings
         Further arguments of the estimator.
 
     Raises
     ------
     ValueError
-        If there is no such network (the message lists those there are), or it takes no past
-        covariates and there are some.
+        If there is no such network or time feature (the message lists those there are), or the
+        network takes no past covariates and there are some.
     """
     if name not in NETWORKS:
         raise ValueError(f"no network is named {name!r}; there are {', '.join(NETWORKS)}")
@@ -108,6 +115,8 @@ def network(
         "cardinality": list(cardinality or []) or None,
     }
     given = {key: value for key, value in counts.items() if value}
+    if time_features is not None:
+        given["time_features"] = named_time_features(time_features)
     return NETWORKS[name](freq=freq, prediction_length=prediction_length, **given, **settings)
 
 
