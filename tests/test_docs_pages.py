@@ -10,11 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from gluonts.time_feature import time_features_from_frequency_str
 
 from tests.cli.running import run
 from tsbnn import Forecaster
 from tsbnn.forecasting.catalogue import NETWORKS, network
 from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.forecasting.time_features import TIME_FEATURES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -123,6 +126,20 @@ def test_programs_and_commands_run(page: Path, sales: pd.DataFrame) -> None:
     if page.stem == "pandas":
         assert len(names["month"]) == 3 * 10
         assert len(names["nixtla"]) == len(sales)
+        assert names["ahead"].groupby("shop")["holiday"].sum().to_dict() == {
+            **{"north": 1, "south": 0, "west": 1}  # 1 and 4 July; none in Mexico
+        }
+    if page.stem == "covariates":
+        assert len(names["forecast"]) == 3 * 28
+        off = names["future"].query("holiday == 1")["day"].dt.strftime("%m-%d")
+        assert off.tolist() == ["07-04"] * 3
+    if page.stem == "scale":
+        results = []
+        for network in (names["mean_network"], torch.jit.load("mean_network.pt")):
+            torch.manual_seed(0)
+            results.append(network(*names["fields"]))
+        torch.testing.assert_close(*results)
+        assert results[0].shape == (4, 100, 14)
     if page.stem == "calibration":
         assert len(names["calibration"].scores) == 7
         assert names["forecast"]["lo-95"].min() >= 0
@@ -158,6 +175,19 @@ def test_covariates_are_those_that_networks_take() -> None:
                 assert cell == "yes"
                 made = network(name.strip("`"), freq="D", prediction_length=7, **given)
                 assert {key: getattr(made, key) for key in given} == given
+
+
+def test_time_features_are_those_of_gluonts() -> None:
+    told: dict[str, list[str]] = {"nothing": []}
+    for freqs, cell in reversed(rows("covariates.md", "freq")):
+        named = re.findall("`(.*?)`", cell)
+        found = [one for name in named for one in told.get(name, [name])]
+        for freq in re.findall("`(.*?)`", freqs):
+            told[freq] = found
+            features = time_features_from_frequency_str(freq)
+            assert [feature.__name__ for feature in features] == found, freq
+    assert len(told) == 10
+    assert {name for found in told.values() for name in found} == set(TIME_FEATURES)
 
 
 def test_commands_and_exit_codes() -> None:

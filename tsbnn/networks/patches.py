@@ -83,14 +83,14 @@ class PatchFeatures:
         loc, scale = self.scaler(target, observed)
         scaled = torch.where(observed > 0, (target - loc) / scale, 0.0)
         past = [torch.stack((scaled, observed.to(scaled)), dim=-1)]
-        future = [scaled.new_zeros(len(scaled), self.prediction_length, 2)]
+        future = [scaled.new_zeros(scaled.shape[0], self.prediction_length, 2)]
         if self.num_feat_dynamic_real:
             past.append(fields["past_time_feat"])
             future.append(fields["future_time_feat"])
         if self.num_past_feat_dynamic_real:
             covariates = fields["past_feat_dynamic_real"]
             past.append(covariates)
-            shape = len(scaled), self.prediction_length, covariates.shape[-1]
+            shape = scaled.shape[0], self.prediction_length, covariates.shape[-1]
             future.append(covariates.new_zeros(shape))
         patches = self._patches(torch.cat(past, dim=-1), torch.cat(future, dim=-1))
         statics = [fields["feat_static_real"]] if self.num_feat_static_real else []
@@ -105,7 +105,7 @@ class PatchFeatures:
         before = self.past_patches * self.patch_len - self.context_length
         after = self.future_patches * self.patch_len - self.prediction_length
         window = F.pad(torch.cat((past, future), dim=1), (0, 0, before, after))
-        return window.reshape(len(window), self.past_patches + self.future_patches, -1)
+        return window.reshape(window.shape[0], self.past_patches + self.future_patches, -1)
 
     def _check(self, inputs: Mapping[str, Tensor | None]) -> None:
         """Raise ValueError if a field is missing or of the wrong length or width."""
