@@ -86,6 +86,7 @@ def svg() -> str:
         ax = figure.subplots()
         ax.plot([0, 1], [0, 1], marker="o", color="C0", label="one & <two>")
         ax.fill_between([0, 1], [0, 1], color="C1", alpha=0.3)
+        ax.set_yticks([0.125, 0.375], ["0.125", "0.375"])
         ax.legend()
 
     return Drawing("group", "name", "caption", 'what "it" shows', 2.0, paint).plot("p-").svg
@@ -97,6 +98,8 @@ def test_a_plot_is_one_element_in_the_colours_of_the_page(svg: str) -> None:
     assert root.attrib["aria-label"] == 'what "it" shows'
     assert root.attrib["viewBox"].split()[2:] == ["316.8", "144"]
     assert "one &amp; &lt;two&gt;" in svg
+    assert ">0.125<" in svg, "numbers that are read keep their digits"
+    assert not re.search(r'd="[^"]*\.\d{3}', svg), "those of shapes do not"
     assert not re.search("#[0-9a-f]{6}", svg), "every colour is one of the page's"
     used = set(re.findall(r"var\(--([a-z0-9]+)\)", svg))
     assert used - {"font"} <= set(colours())

@@ -103,7 +103,8 @@ def test_the_page_says_what_was_done(page: Page) -> None:
 
 def test_every_table_has_a_caption_and_every_header_a_scope(page: Page) -> None:
     tables = page.all("table")
-    assert len(tables) == len(page.all("caption")) == 8
+    assert len(tables) == len(page.all("caption")) == 9
+    assert "Settings of the networks" in page.said
     assert all(header["scope"] in ("row", "col") for header in page.all("th"))
 
 

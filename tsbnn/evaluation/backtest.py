@@ -18,6 +18,7 @@ from tsbnn.evaluation.baselines import (
 )
 from tsbnn.evaluation.metrics import score_windows
 from tsbnn.evaluation.naive import SeasonalNaiveGaussian
+from tsbnn.evaluation.network_settings import network_settings
 from tsbnn.evaluation.result import Backtest, BacktestError
 from tsbnn.evaluation.scores import seasonal_error
 from tsbnn.evaluation.shapes import Array
@@ -145,7 +146,7 @@ def backtest(
                 logger.warning("%s with seed %d failed: %s", name, seed, error)
                 result.failures[name, seed] = error
                 continue
-            about = describe(estimator)
+            about = {**describe(estimator), "network_settings": network_settings(estimator)}
             result.add(name, seed, about, done, scores, values, keep_forecasts=keep_forecasts)
 
     for name, estimator in models.items():

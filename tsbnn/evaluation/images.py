@@ -127,7 +127,9 @@ def _element(svg: str, name: str, alt: str) -> str:
     body = re.sub(r' id="([^"]*)"', known, body)
     body = re.sub(r'(?:xlink:)?(href="|url\()#', rf"\1#{name}-", body)
     body = re.sub(r'style="[^"]*"', styled, body)
-    body = re.sub(r"(\d\.\d\d)\d+", r"\1", body)
+    # Two decimals are enough for shapes; what is written, between tags, stays.
+    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     view: Any = box and box[1]
-    return f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(alt)}">{body}'
+    head = f'<svg class="plot" viewBox="{view}" preserveAspectRatio="xMinYMid"'
+    return f'{head} role="img" aria-label="{escape(alt)}">{body}'

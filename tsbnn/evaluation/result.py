@@ -67,9 +67,10 @@ class Backtest:
         By (model, seed), one sample forecast per window in that order. Empty lists if they were
         not kept.
     settings
-        By model, in JSON terms: ``network``, ``inference``, ``family`` and ``runs``, a list with
-        one dictionary per seed: ``seed``, and what the predictor's ``training_summary`` says
-        (``num_observations``, ``temperature``, ``settings``, …).
+        By model, in JSON terms: ``network``, ``inference``, ``family``, ``network_settings`` (see
+        :mod:`tsbnn.evaluation.network_settings`) and ``runs``, a list with one dictionary per
+        seed: ``seed``, and what the predictor's ``training_summary`` says (``num_observations``,
+        ``temperature``, ``settings``, …).
     scores
         By (model, seed), every window's sums: see :class:`tsbnn.evaluation.metrics.WindowScores`.
     failures
@@ -116,7 +117,7 @@ class Backtest:
         self,
         model: str,
         seed: int,
-        description: dict[str, str],
+        description: dict[str, Any],
         run: Run,
         scores: WindowScores,
         values: dict[str, float],

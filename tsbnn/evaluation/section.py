@@ -18,6 +18,8 @@ from tsbnn.evaluation.statistics import PairedDifference
 from tsbnn.evaluation.table import best_model, decimals, resampled, summary_table, written
 
 _BASELINES = (SEASONAL_NAIVE, GLUONTS_DEEPAR)
+#: Members of a list that are shown.
+_LONG = 8
 #: Rows of the table of worst series.
 _WORST = 8
 
@@ -67,6 +69,7 @@ def section(
         "num_seeds": len(_seeds(backtest)),
         "settings": _settings(backtest),
         "models": _models(backtest),
+        "networks": _networks(backtest),
     }
     return {**found, "contents": _contents(found)}
 
@@ -215,11 +218,29 @@ def _count(value: Any) -> str:
     return "–" if value is None else written(float(value), "count")
 
 
+def _networks(backtest: Backtest) -> list[tuple[str, str]]:
+    """Models that have the same settings of their networks, and these."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for model in backtest.models:
+        about = backtest.settings[model]
+        if text := _compact(about.get("network_settings")):
+            found.setdefault((about["network"], text), []).append(model)
+    return [(", ".join(models), text) for (_, text), models in found.items()]
+
+
 def _compact(value: Any) -> str:
     """Settings as ``name=value`` in one line."""
     if not isinstance(value, Mapping):
         return ""
-    return ", ".join(f"{key}={json.dumps(part, default=str)}" for key, part in value.items())
+    return ", ".join(f"{key}={_written_short(part)}" for key, part in value.items())
+
+
+def _written_short(value: Any) -> str:
+    """A value in JSON; of long lists the first members and the last one."""
+    if isinstance(value, list) and len(value) > _LONG:
+        first = ", ".join(json.dumps(part, default=str) for part in value[: _LONG - 2])
+        return f"[{first}, …, {json.dumps(value[-1], default=str)}]"
+    return json.dumps(value, default=str)
 
 
 def _seeds(backtest: Backtest) -> list[int]:
