@@ -177,4 +177,5 @@ def test_bad_settings(settings: dict[str, object], message: str) -> None:
 
 def test_evaluations_count_the_probe() -> None:
     assert NaturalELBOVI().evaluations(1000) == 500 + 2 * 500
+    assert NaturalELBOVI(curvature_every=2).evaluations(1000) == 500 + 2 * 50 + 450 + 225
     assert NaturalELBOVI(antithetic=False).evaluations(1000) == 500 + 2 * 50 + 450

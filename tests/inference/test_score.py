@@ -19,7 +19,7 @@ from tests.inference.scenarios import (
     mean_errors,
     sd_ratios,
 )
-from tsbnn.inference import MAP, IsotropicPrior, ProximalScoreVI
+from tsbnn.inference import MAP, IsotropicPrior, NaturalELBOVI, ProximalScoreVI
 from tsbnn.inference.blocks import WEIGHTS_PER_THREAD
 
 STANDARD = IsotropicPrior(1.0)
@@ -184,6 +184,35 @@ def test_the_warm_start_is_map() -> None:
         assert step >= 50 or torch.equal(module.weights, other.weights)
     assert score.gradient_evaluations == 50 + 2 * 10
     assert score.method.evaluations(60) == 30 + 2 * 30
+    # A probe of three pairs, then 27 steps of which every second takes one.
+    assert score.method.replace(curvature_every=2).evaluations(60) == 30 + 2 * 3 + 27 + 14
+
+
+@pytest.mark.parametrize("method", [ProximalScoreVI, NaturalELBOVI])
+@pytest.mark.parametrize("metric", ["adam", "variance"])
+def test_steps_between_measurements_move_the_mean_alone(method: Any, metric: str) -> None:
+    settings = method(curvature_every=3, metric=metric, probe_steps=2, warm_start=0.0)
+    module = Weights(5)
+    optimizer = settings.optimizer(module, num_observations=1_000)
+    before, seen = optimizer.posterior, []
+    for loss in linear_regression(5, 1_000, 0).losses(9):
+        mean, precision = before.mean.clone(), before.precision.clone()
+        evaluations = optimizer.gradient_evaluations
+
+        def closure(loss=loss) -> Tensor:
+            optimizer.zero_grad()
+            value = loss(module.weights)
+            value.backward()
+            return value
+
+        measures = optimizer.measuring
+        optimizer.step(closure)
+        assert not torch.equal(optimizer.posterior.mean, mean)
+        assert torch.equal(optimizer.posterior.precision, precision) is not measures
+        seen.append(optimizer.gradient_evaluations - evaluations)
+    # Two of the probe, then a pair and two single draws by turns.
+    assert seen == [2, 2, 2, 1, 1, 2, 1, 1, 2]
+    assert optimizer.measurements == 3
 
 
 def test_the_strength_of_a_tensor_follows_its_noise() -> None:

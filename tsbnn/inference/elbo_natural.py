@@ -38,7 +38,7 @@ from tsbnn.inference.checks import is_positive, require
 from tsbnn.inference.metric_mean import MetricMeanOptimizer
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
-from tsbnn.inference.probe import ProbingMethod, probe_length
+from tsbnn.inference.probe import ProbingMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,9 @@ class NaturalELBOVI(ProbingMethod, AveragingMethod):
         Evaluate at :math:`m \pm \sigma\varepsilon` on the same minibatch: two gradient evaluations
         a step, and the minibatch noise of the gradient cancels in the curvature. Single draws
         need a ``curvature_rate`` smaller by about the number of minibatches in the data.
+    curvature_every
+        Every which step after the probe measures the curvature, by a pair, and moves the
+        precision; the others take a single draw and move the mean alone.
     probe_steps
         Steps that measure the curvature; at most a tenth of those after the warm start.
     probe_scale
@@ -84,11 +87,10 @@ class NaturalELBOVI(ProbingMethod, AveragingMethod):
         rate = self.curvature_rate
         require(is_positive(rate) and rate < 1, "curvature_rate", rate, "above 0 and below 1")
 
-    def evaluations(self, steps: int) -> int:
-        """One a step of the warm start, two of the probe, then :attr:`evaluations_per_step`."""
-        warm = self.warm_start_steps(steps)
-        probe = min(steps - warm, probe_length(self.probe_steps, warm, steps))
-        return warm + 2 * probe + (steps - warm - probe) * self.evaluations_per_step
+    @property
+    def probes_in_pairs(self) -> bool:
+        """Always: a single draw's curvature is too noisy to start from."""
+        return True
 
     @property
     def optimizer_class(self) -> type[NaturalELBOOptimizer]:
@@ -126,8 +128,8 @@ class NaturalELBOOptimizer(AveragingOptimizer, MetricMeanOptimizer):
 
     def curvature_rate(self) -> float:
         r"""Return :math:`\rho` now."""
-        since = self.steps - self.phase_ends["probe"]
-        return 1.0 / (1.0 / self.method.curvature_rate + self.method.averaging * since)
+        averaged = self.method.averaging * self.measurements
+        return 1.0 / (1.0 / self.method.curvature_rate + averaged)
 
     def method_diagnostics(self) -> dict[str, float | Tensor | None]:
         r"""The rate :math:`\rho` of the curvature."""
@@ -137,7 +139,8 @@ class NaturalELBOOptimizer(AveragingOptimizer, MetricMeanOptimizer):
         if self.warming:
             return self._warm_step(closure, self.learning_rate())
         probing, mean, gradient = self.probing, self.posterior.mean, self.flat.gradient
-        pair, offset = probing or self.method.antithetic, self.flat.values
+        pair = probing or (self.method.antithetic and self.measuring)
+        offset = self.flat.values
         # Until the closure fills it, the gradient's buffer is free.
         if probing:
             spread = self._write_probe_spread(gradient)
@@ -145,6 +148,10 @@ class NaturalELBOOptimizer(AveragingOptimizer, MetricMeanOptimizer):
             spread = torch.rsqrt(self.posterior.precision, out=gradient)
         torch.addcmul(mean, normal_(offset, self.generator), spread, out=offset)
         loss, half_difference = self._evaluate_draws(closure, pair)
+        if not self.measuring:
+            self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)
+            self._move_mean_in_metric()
+            return loss
         # The likelihood's part of h is this over the variance, and that of r = h / precision this.
         ratio = offset.mul_(half_difference).mul_(self.likelihood_weight)
         self.prior.add_gradient_(gradient, mean, 1.0 / self.num_observations)

@@ -37,9 +37,13 @@ class ProbingMethod(PosteriorMethod):
     antithetic
         Evaluate at :math:`m \pm \sigma\varepsilon` on the same minibatch: two gradient evaluations
         a step, and the minibatch noise of the gradient cancels in the curvature.
+    curvature_every
+        Every which step after the probe measures the curvature, by a pair, and moves the
+        precision. The others take a single draw and move the mean alone: more minibatches for the
+        mean at the same cost, fewer measurements for the spread. Without pairs, every step.
     averaging
-        :math:`\gamma`: how fast the precision becomes an average over ever more steps; 0 for
-        never.
+        :math:`\gamma`: how fast the precision becomes an average over ever more measurements; 0
+        for never.
     probe_steps
         Steps that measure the curvature after the warm start; at most a tenth of those that are
         left.
@@ -51,6 +55,7 @@ class ProbingMethod(PosteriorMethod):
     metric: str = "adam"
     natural_rate: float = 0.05
     antithetic: bool = True
+    curvature_every: int = 1
     averaging: float = 0.5
     probe_steps: int = 50
     probe_scale: float = 1e-2
@@ -60,6 +65,8 @@ class ProbingMethod(PosteriorMethod):
         require(self.metric in METRICS, "metric", self.metric, f"one of {', '.join(METRICS)}")
         require(is_positive(self.natural_rate), "natural_rate", self.natural_rate, "positive")
         require(isinstance(self.antithetic, bool), "antithetic", self.antithetic, "True or False")
+        every = self.curvature_every
+        require(is_count(every), "curvature_every", every, "an integer of at least 1")
         growth, steps, scale = self.averaging, self.probe_steps, self.probe_scale
         require(is_not_negative(growth), "averaging", growth, "0 or more, and finite")
         require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
@@ -70,6 +77,25 @@ class ProbingMethod(PosteriorMethod):
         """Two for antithetic pairs, else one; for each component of a mixture."""
         return (2 if self.antithetic else 1) * self.evaluations_per_warm_step
 
+    @property
+    def measuring_every(self) -> int:
+        """Every which step measures the curvature: ``curvature_every``, or 1 without pairs."""
+        return self.curvature_every if self.antithetic else 1
+
+    @property
+    def probes_in_pairs(self) -> bool:
+        """Whether the probe takes pairs."""
+        return self.antithetic
+
+    def evaluations(self, steps: int) -> int:
+        """Count those of the mean alone, and a second one for every pair."""
+        warm = self.warm_start_steps(steps)
+        probe = min(steps - warm, probe_length(self.probe_steps, warm, steps))
+        pairs = probe if self.probes_in_pairs else 0
+        if self.antithetic:
+            pairs += -(-(steps - warm - probe) // self.measuring_every)
+        return (steps + pairs) * self.evaluations_per_warm_step
+
 
 class ProbingOptimizer(BayesianOptimizer):
     """An optimizer whose precisions start from a measurement of the curvature.
@@ -77,10 +103,27 @@ class ProbingOptimizer(BayesianOptimizer):
     After the warm start, draws have a small fixed spread until ``phase_ends["probe"]``.
     """
 
+    method: ProbingMethod
+
     @property
     def _precision(self) -> Tensor:
         """The precisions that are measured, ``num_weights``."""
         raise NotImplementedError
+
+    @property
+    def _since_probe(self) -> int:
+        """Steps taken since the probe ended; negative while it goes on."""
+        return self.steps - self.phase_ends["probe"]
+
+    @property
+    def measuring(self) -> bool:
+        """Whether the next step measures the curvature."""
+        return self.probing or self._since_probe % self.method.measuring_every == 0
+
+    @property
+    def measurements(self) -> int:
+        """How often the precision has moved: the steps since the probe that measured."""
+        return -(-self._since_probe // self.method.measuring_every)
 
     def _plan_probe(self, probe_steps: int, probe_scale: float) -> None:
         """Set when the probe ends, and its spread in prior standard deviations."""

@@ -89,8 +89,9 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
             self.posterior.factor.copy_(factor.mul_(self.posterior.scale.unsqueeze(-1)))
 
     def _factor_strength(self) -> Tensor:
-        method, steps = self.method, self.steps - self.phase_ends["probe"]
-        floor = method.initial_strength + self.AVERAGING_FACTOR * method.averaging * steps
+        method = self.method
+        growth = self.AVERAGING_FACTOR * method.averaging
+        floor = method.initial_strength + growth * self.measurements
         margin = self.MARGIN_FACTOR * method.noise_margin
         return (self._vectors["factor_noise"] * margin).clamp_(min=floor)
 
@@ -107,6 +108,5 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
             self.method.inner_steps or self.INNER_STEPS,
         )
         self._measure_noise(excess)
-        steps = self.steps - self.phase_ends["probe"]
-        rate = max(self.NOISE_RATE, 1.0 / (steps + 1))
+        rate = max(self.NOISE_RATE, 1.0 / (self.measurements + 1))
         self._vectors["factor_noise"].lerp_(found / self.method.rank, rate)

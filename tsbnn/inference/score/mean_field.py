@@ -92,7 +92,7 @@ class ProximalScoreOptimizer(AveragingOptimizer, MetricMeanOptimizer):
         normal_(offset, self.generator).mul_(self._write_spread(self.flat.gradient))
 
     def _draw_and_evaluate(self, closure: Closure) -> tuple[Tensor, Tensor, Tensor]:
-        """Evaluate at one draw or an antithetic pair.
+        """Evaluate at one draw or an antithetic pair, where the step measures.
 
         Returns
         -------
@@ -103,7 +103,8 @@ class ProximalScoreOptimizer(AveragingOptimizer, MetricMeanOptimizer):
         offset = self.flat.values
         self._draw_(offset)
         offset.add_(self._mean)
-        loss, half_difference = self._evaluate_draws(closure, self.method.antithetic)
+        pair = self.method.antithetic and self.measuring
+        loss, half_difference = self._evaluate_draws(closure, pair)
         return offset, half_difference, loss
 
     def _update(self, offset: Tensor, half_difference: Tensor) -> None:
@@ -113,14 +114,14 @@ class ProximalScoreOptimizer(AveragingOptimizer, MetricMeanOptimizer):
             offset.mul_(half_difference).mul_(self.likelihood_weight)
             free = half_difference if self.method.antithetic else torch.empty_like(offset)
             self._measure_curvature(offset.div_(self._write_spread(free).square_()))
-        else:
+        elif self.measuring:
             self._update_shape(offset, half_difference)
         self._update_mean()
 
     def _strengths(self) -> Tensor:
         """Proximal strengths c of the next step, one for each parameter tensor."""
         method = self.method
-        averaged = method.averaging * (self.steps - self.phase_ends["probe"])
+        averaged = method.averaging * self.measurements
         strengths = self._kept("noise") * method.noise_margin
         return strengths.clamp_(min=method.initial_strength + averaged)
 

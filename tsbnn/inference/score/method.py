@@ -48,9 +48,10 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
       of the gradient itself cancels, and the mean moves along their average.
     - **The proximal strength follows the noise.** Each parameter tensor has its own
       :math:`c = \max(\kappa\, v, \; c_0 + \gamma\, t)`, with v the running mean of
-      :math:`(r-1)^2` over its weights. The first term keeps a step small against the noise found
-      (in a steady state :math:`\operatorname{Var}(\log\lambda) \approx v / 2(1+c)`), the second
-      turns the iteration into an average over its later half.
+      :math:`(r-1)^2` over its weights and t the measurements so far. The first term keeps a step
+      small against the noise found (in a steady state
+      :math:`\operatorname{Var}(\log\lambda) \approx v / 2(1+c)`), the second turns the iteration
+      into an average over its later half.
 
     After the warm start, ``probe_steps`` steps draw at a small fixed spread to measure the
     curvature; precisions start at its root mean square, which errs on the small side of σ.
@@ -65,6 +66,10 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
         strength; follows the schedule of ``learning_rate``.
     antithetic
         Pairs (two gradient evaluations a step), or single draws (one, much noisier).
+    curvature_every
+        Every which step after the probe takes a pair and moves the precisions. The others take a
+        single draw and move the mean alone: more minibatches for the mean at the same cost, fewer
+        measurements for the spread.
     noise_margin, initial_strength, averaging
         :math:`\kappa`, :math:`c_0` and :math:`\gamma` above; dimensionless. ``averaging=0`` with a
         large ``initial_strength`` is one fixed proximal strength.

@@ -61,11 +61,11 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
         ):
             self.flat.gradient.copy_(gradient)
             # Of a single draw, half the difference is the gradient itself.
-            pair = self.method.antithetic
+            pair = self.method.antithetic and self.measuring
             self._update(offset, half_difference if pair else self.flat.gradient)
         losses = torch.stack([loss for *_, loss in pairs])
         if not self.probing and self.method.component_weights == "elbo":
-            self._weigh(losses, torch.stack(overlaps), self.steps - self.phase_ends["probe"])
+            self._weigh(losses, torch.stack(overlaps), self._since_probe)
         return (losses * self.posterior.component_weights.to(losses)).sum()
 
     def _warm_steps(self, closure: Closure, components: range) -> Tensor:
