@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("grids", nargs="*", help="by default all")
     parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--models", nargs="*", help='only these, as "deepar, score"')
+    parser.add_argument("--seeds", nargs="*", type=int, help="only these")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--client", help="address of a Dask scheduler to run on instead")
     parser.add_argument("--quick", action="store_true", help="every model for a moment")
@@ -52,6 +53,7 @@ def main() -> None:
         for cell in GRIDS[name]
         if cell.dataset in (given.datasets or [cell.dataset])
         and cell.model in (given.models or [cell.model])
+        and cell.seed in (given.seeds or [cell.seed])
     ]
     done = run_cells(
         evaluate, cells, "forecasting", jobs=given.jobs, client=given.client, by_window=True

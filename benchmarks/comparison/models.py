@@ -33,7 +33,7 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "ssvi": ("ssvi", {}),
 }
 #: Where the best of the trials is not the method's default.
-LEARNING_RATES: dict[str, float] = {}
+LEARNING_RATES = {"map": 2e-3}
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
 
@@ -64,11 +64,15 @@ def estimator(
     )
 
 
-def evaluate(cell: Cell, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Backtest:
+def evaluate(
+    cell: Cell,
+    gradient_evaluations: int = GRADIENT_EVALUATIONS,
+    learning_rate: float | None = None,
+) -> Backtest:
     """Train a model under a seed and score its forecasts of the test windows."""
     data = load(cell.dataset)
     return backtest(
-        {cell.model: estimator(cell.model, data, gradient_evaluations)},
+        {cell.model: estimator(cell.model, data, gradient_evaluations, learning_rate)},
         data.dataset,
         prediction_length=data.prediction_length,
         windows=data.windows,
