@@ -8,9 +8,11 @@ from benchmarks.cells import Cell
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest, backtest
 
-#: Which windows of the validation range are scored: of etth1 every fifth day.
+#: Which windows of the validation range are scored: of etth1 every fifth day, of
+#: vic_electricity every second.
 WINDOWS: dict[str, dict[str, int]] = {
     "etth1": {"windows": 24, "stride": 120},
+    "vic_electricity": {"windows": 28, "stride": 48},
     "m4_hourly": {"windows": 1},
     "nyc_taxi": {"windows": 28, "stride": 48},
 }
