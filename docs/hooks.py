@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 #: Where the site keeps those files of the repository that pages link to.
 PUBLISHED = "files/"
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)\)")
+_UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)\)")
 #: What latex2mathml does not know, and the space that it leaves out.
 _UNKNOWN = {r"\arg\min": r"\mathrm{arg\,min}", r"\log ": r"\log\, ", r"\operatorname": r"\mathrm"}
 _TABLE = re.compile(
@@ -25,13 +26,23 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>'
 
 def on_files(files: Files, config: Any) -> Files:
     """Publish every file that a page links to and that lies outside of docs/."""
-    pages = [file for file in files.documentation_pages() if "/" not in file.src_uri]
-    named = {name for page in pages for _, name in _OUTSIDE.findall(page.content_string)}
-    for name in sorted(named):
+    named = {
+        _outside(page.src_uri, link)
+        for page in files.documentation_pages()
+        for _, link in _UPWARDS.findall(page.content_string)
+    }
+    for name in sorted(named - {None}):
         if (ROOT / name).is_file():
             uri = PUBLISHED + name
             files.append(File.generated(config, uri, abs_src_path=str(ROOT / name)))
     return files
+
+
+def _outside(page: str, link: str) -> str | None:
+    """Name a page's link from the root of the repository; None where it stays in docs/."""
+    path = Path(os.path.normpath(ROOT / "docs" / Path(page).parent / link))
+    inside = path.is_relative_to(ROOT / "docs") or not path.is_relative_to(ROOT)
+    return None if inside else path.relative_to(ROOT).as_posix()
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -39,11 +50,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri.startswith(PUBLISHED):
         return markdown.replace("](../docs/", "](../../")
 
-    def published(match: re.Match[str]) -> str:
-        text, name = match.groups()
-        return f"[{text}]({PUBLISHED}{name})" if (ROOT / name).is_file() else text
+    uri = page.file.src_uri
 
-    return _OUTSIDE.sub(published, markdown) if "/" not in page.file.src_uri else markdown
+    def published(match: re.Match[str]) -> str:
+        text, link = match.groups()
+        name = _outside(uri, link)
+        if name is None:
+            return match[0]
+        return (
+            f"[{text}]({'../' * uri.count('/')}{PUBLISHED}{name})"
+            if (ROOT / name).is_file()
+            else text
+        )
+
+    return _UPWARDS.sub(published, markdown)
 
 
 def on_page_content(content: str, **_: Any) -> str:

@@ -21,7 +21,7 @@ from tsbnn.forecasting.time_features import TIME_FEATURES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("studies/*.md")])
 #: Pages whose programs other tests run.
 ELSEWHERE = {"inference", "networks"}
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", flags=re.MULTILINE | re.DOTALL)
@@ -213,4 +213,4 @@ def test_figures_are_those_of_all_tables() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http", "#")):
-            assert (DOCS / target.partition("#")[0]).exists(), target
+            assert (page.parent / target.partition("#")[0]).exists(), target
