@@ -1,0 +1,64 @@
+"""What is read off the comparison: which rate is chosen, and what the largest series decide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.comparison.concentration import concentration
+from benchmarks.comparison.models import LEARNING_RATES, estimator
+from benchmarks.comparison.tuning import chosen, trials
+from tsbnn.datasets import load
+from tsbnn.evaluation import StoredScores
+from tsbnn.evaluation.metrics import WindowScores
+
+
+def test_the_rate_with_the_smallest_geometric_mean_is_the_best() -> None:
+    values = {
+        ("deepar, map at 0.002", "etth1"): 0.1,
+        ("deepar, map at 0.002", "nyc_taxi"): 0.4,
+        ("deepar, map at 0.005", "etth1"): 0.2,
+        ("deepar, map at 0.005", "nyc_taxi"): 0.18,
+        # Not run on both sets: no trial yet.
+        ("deepar, map at 0.01", "etth1"): 0.01,
+    }
+    rows = pd.DataFrame(
+        [
+            {"model": model, "dataset": dataset, "metric": metric, "value": value}
+            for (model, dataset), value in values.items()
+            for metric in ("mean_wql", "crps")
+        ]
+    )
+    table = chosen(rows).set_index("learning_rate")
+    assert table["geometric mean"].to_dict() == pytest.approx({0.002: 0.2, 0.005: 0.036**0.5})
+    assert table.best.to_dict() == {0.002: "", 0.005: "best"}
+
+
+def test_every_method_has_as_many_trials() -> None:
+    assert len(trials("deepar, score")) == len(trials("gluonts_tft")) == 3
+
+
+def test_a_model_has_the_rate_that_was_chosen_unless_another_is_given() -> None:
+    data = load("us_macro")
+    assert estimator("deepar, map", data).inference.learning_rate == LEARNING_RATES["map"]
+    assert estimator("deepar, map", data, learning_rate=0.1).inference.learning_rate == 0.1
+
+
+def test_the_share_of_the_largest_series() -> None:
+    items = [f"s{k}" for k in range(100)]
+    windows = pd.DataFrame({"item_id": items * 2, "window": [0] * 100 + [1] * 100})
+    scores = StoredScores(windows=windows, dataset="d")
+    for seed, large in enumerate((98.0, 294.0)):
+        # Two large series in both windows beside 98 of which each has 1.
+        crps = np.tile(np.r_[large, large, np.ones(98)], 2)
+        ones = np.ones(200)
+        found = WindowScores({"crps": crps, "mase": 2 * ones}, {"crps": ones, "mase": ones})
+        scores.add("deepar, score", seed, found)
+    row = concentration("d", scores).iloc[0]
+    assert (row.seeds, row.series, row.largest) == (2, 100, 2)
+    assert row["their share"] == pytest.approx(4 * 98 / (4 * 98 + 98))
+    assert row["crps of the others"] == 1.0
+    assert row["seeds' spread of the others"] == 0.0
+    assert row["seeds' spread"] > 0.5
+    assert row["median series' mase"] == 2.0
