@@ -42,7 +42,7 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing tsbnn and its development tools in $(VENV) at the versions of constraints.txt (some minutes the first time)"
-	@$(PIP_INSTALL) -e '.[dev]'
+	@$(PIP_INSTALL) -e '.[dev,docs]'
 	@touch $(RUNTIME) $@
 
 backtest: $(RUNTIME)  ## train DeepAR on Seattle's weather by three methods; print scores, write report/
@@ -73,12 +73,11 @@ notebooks: $(DEV)  ## execute every notebook in full and keep its output
 	@$(BIN)/python -m pytest -q --nbmake --overwrite --nbmake-timeout=3600 notebooks
 
 docs: $(DEV)  ## build the documentation in site/, without a warning
-	@$(PIP_INSTALL) -e '.[dev,docs]'
 	@$(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html; with search: $(BIN)/python -m http.server -d site"
 
 benchmark: $(DEV)  ## run every script of benchmarks/, whose figures we publish (hours)
-	@$(PIP_INSTALL) -e '.[dev,benchmark]'
+	@$(PIP_INSTALL) -e '.[dev,docs,benchmark]'
 	@for name in $(BENCHMARKS); do echo "benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name; done
 
 clean:  ## remove .venv, caches, builds and the report
