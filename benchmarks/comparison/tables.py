@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from benchmarks.cells import kept
@@ -77,6 +78,11 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def plain(value: float, digits: int) -> str:
+    """Write a number with so many significant digits and without an exponent."""
+    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
+
+
 def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """One row a model: scores ± standard error over seeds, coverage and width, cost."""
     here = results[results.dataset == dataset]
@@ -85,12 +91,13 @@ def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     scatter = groups.std().unstack("metric").mean_wql / mean.mean_wql
     table = pd.DataFrame({"seeds": here.groupby("model").seed.nunique()})
     for metric in ("mean_wql", "crps"):
-        table[metric] = mean[metric].map("{:.4g}".format) + error[metric].map(" ± {:.1g}".format)
+        spread = error[metric].map(lambda value: f" ± {plain(value, 1)}")
+        table[metric] = mean[metric].map(lambda value: plain(value, 4)) + spread
     table["scatter over seeds"] = scatter.map("{:.1%}".format)
     for level in (50, 80, 90, 95):
         covered = mean[f"coverage_{level}"].map("{:.1%}".format)
         table[f"{level} %: coverage / width"] = (
-            covered + " / " + mean[f"width_{level}"].map("{:.3g}".format)
+            covered + " / " + mean[f"width_{level}"].map(lambda value: plain(value, 3))
         )
     table["training s"] = here.groupby("model").wall_s.mean().round().astype(int)
     order = mean.mean_wql.sort_values().index
