@@ -40,6 +40,11 @@ TINY = {
 NOT_RUN = {"pip install ."}
 
 
+def page_name(page: Path) -> str:
+    """Name a page in the names of tests: its path without the suffix."""
+    return page.relative_to(DOCS).with_suffix("").as_posix()
+
+
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Language and content of every block."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
@@ -110,12 +115,12 @@ def sales(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.stem not in ELSEWHERE], ids=lambda page: page.stem
+    "page", [page for page in PAGES if page.stem not in ELSEWHERE], ids=page_name
 )
 @pytest.mark.filterwarnings("ignore::tsbnn.forecaster.UnlikeTrainingWarning")
 def test_programs_and_commands_run(page: Path, sales: pd.DataFrame) -> None:
     names = execute(page)
-    if page.stem == "index":
+    if page == DOCS / "index.md":
         listed = re.findall("`(.*?)`", " ".join(row[0] for row in rows("index.md", "column")))
         assert set(listed) <= set(names["forecast"].columns)
         assert len(names["past"]) == 4 * 4 * 14
@@ -209,7 +214,7 @@ def test_figures_are_those_of_all_tables() -> None:
             assert figure in published, figure
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http", "#")):

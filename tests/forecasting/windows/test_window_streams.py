@@ -320,7 +320,11 @@ def test_other_samplers_are_left_to_gluonts(sampler: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     ("sampler", "lengths", "message"),
     [
-        (NumInstanceSampler(N=1, min_past=30, min_future=11), LENGTHS, "longest has 40.*needs 41"),
+        (
+            NumInstanceSampler(N=1, min_past=30, min_future=11),
+            LENGTHS,
+            "the 41 points .* longest has 40",
+        ),
         (NumInstanceSampler(N=1), torch.tensor([], dtype=torch.int64), "no series"),
         (NumInstanceSampler(N=0), LENGTHS, "N must be at least 1"),
         (ExpectedNumInstanceSampler(num_instances=0), LENGTHS, "above 0"),

@@ -111,6 +111,8 @@ def no_window(name: str, lengths: list[int], items: Iterable[Any], sampler: Any)
     sampler
         Looks for windows.
     """
+    if not lengths:
+        return FrameError(f"{name} has no series")
     needed = sampler.min_past + sampler.min_future
     named = (pair for pair in zip(items, lengths, strict=False) if pair[0] is not None)
     told = [f"{show(item)} has {length}" for item, length in itertools.islice(named, _TOLD)]
@@ -119,7 +121,7 @@ def no_window(name: str, lengths: list[int], items: Iterable[Any], sampler: Any)
     return FrameError(
         f"{name} has no window: none of its {len(lengths)} series has the {needed} points that a "
         "window takes (min_past and min_future of the sampler, by default prediction_length); the "
-        f"longest has {max(lengths, default=0)} points" + (f": {', '.join(told)}" if told else "")
+        f"longest has {max(lengths)} points" + (f": {', '.join(told)}" if told else "")
     )
 
 
