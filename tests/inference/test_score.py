@@ -215,6 +215,36 @@ def test_steps_between_measurements_move_the_mean_alone(method: Any, metric: str
     assert optimizer.measurements == 3
 
 
+@pytest.mark.parametrize(("family", "components"), [("low_rank", 1), ("mixture", 3)])
+def test_other_families_keep_their_shape_between_measurements(family: str, components: int) -> None:
+    method = ProximalScoreVI(family=family, curvature_every=2, probe_steps=1, warm_start=0.0)
+    module = Weights(5)
+    optimizer = method.optimizer(module, num_observations=1_000, total_steps=9)
+
+    def shape() -> Tensor:
+        kept = optimizer.posterior.state_dict()
+        names = ("scale", "factor", "precision", "precisions")
+        return torch.cat([kept[name].flatten().clone() for name in names if name in kept])
+
+    seen = []
+    for loss in linear_regression(5, 1_000, 0).losses(9):
+        before, mean = shape(), optimizer.posterior.mean.clone()
+        evaluations, measures = optimizer.gradient_evaluations, optimizer.measuring
+
+        def closure(loss=loss) -> Tensor:
+            optimizer.zero_grad()
+            value = loss(module.weights)
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+        assert torch.equal(shape(), before) is not measures
+        assert not torch.equal(optimizer.posterior.mean, mean)
+        seen.append((optimizer.gradient_evaluations - evaluations) // components)
+    assert seen == [2, 2, 1, 2, 1, 2, 1, 2, 1]
+    assert optimizer.gradient_evaluations == method.evaluations(9)
+
+
 def test_the_strength_of_a_tensor_follows_its_noise() -> None:
     small = infer(linear_regression(20, 10_000, 0), ProximalScoreVI(prior=STANDARD), 300)
     large = infer(linear_regression(1_000, 10_000, 0), ProximalScoreVI(prior=STANDARD), 300)

@@ -93,7 +93,7 @@ class ProbingMethod(PosteriorMethod):
         probe = min(steps - warm, probe_length(self.probe_steps, warm, steps))
         pairs = probe if self.probes_in_pairs else 0
         if self.antithetic:
-            pairs += -(-(steps - warm - probe) // self.measuring_every)
+            pairs += -(-(steps - warm - probe) // self.curvature_every)
         return (steps + pairs) * self.evaluations_per_warm_step
 
 

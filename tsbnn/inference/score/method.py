@@ -69,7 +69,7 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
     curvature_every
         Every which step after the probe takes a pair and moves the precisions. The others take a
         single draw and move the mean alone: more minibatches for the mean at the same cost, fewer
-        measurements for the spread.
+        measurements for the spread. Without pairs, every step.
     noise_margin, initial_strength, averaging
         :math:`\kappa`, :math:`c_0` and :math:`\gamma` above; dimensionless. ``averaging=0`` with a
         large ``initial_strength`` is one fixed proximal strength.
