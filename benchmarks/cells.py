@@ -43,9 +43,9 @@ class Cell:
 
 
 KEYS = [field.name for field in fields(Cell)]
-#: Work of a cell: a backtest of its model alone.
-Work = Callable[[Cell], Backtest]
-Done = tuple[Cell, pd.DataFrame, StoredScores]
+#: Work of a cell: a backtest of its model alone, or rows of a table with ``metric`` and ``value``.
+Work = Callable[[Cell], Backtest] | Callable[[Cell], pd.DataFrame]
+Done = tuple[Cell, pd.DataFrame, StoredScores | None]
 Failed = tuple[Cell, str]
 
 
@@ -95,7 +95,8 @@ def run_cells(
     Parameters
     ----------
     work
-        Backtests a cell's model; importable by name, since it runs in another process.
+        Backtests a cell's model, or returns rows of its own; importable by name, since it runs in
+        another process.
     cells
         All cells of the benchmark, in the order in which they should run.
     name
@@ -105,7 +106,7 @@ def run_cells(
     client
         Address of a Dask scheduler whose workers run the cells instead.
     by_window
-        Whether to keep every window's scores too, in results/NAME_DATASET.npz.
+        Whether to keep every window's scores of backtests too, in results/NAME_DATASET.npz.
     folder
         In place of results/.
 
@@ -138,7 +139,7 @@ def run_cells(
                 print(f"{number}/{len(todo)}: {outcome[0]} failed: {outcome[1]}", flush=True)
                 continue
             cell, rows, scores = outcome
-            if by_window:
+            if by_window and scores is not None:
                 _keep(scores, folder / f"{name}_{cell.dataset}.npz")
             done = pd.concat([done, rows], ignore_index=True) if len(done) else rows
             write(done, name, folder)
@@ -169,6 +170,8 @@ def _alone(work: Work, cell: Cell) -> Done | Failed:
     except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on
         return cell, f"{type(error).__name__}: {error}"
     # What the file says of a cell is what the next run looks for.
+    if isinstance(result, pd.DataFrame):
+        return cell, result.assign(**asdict(cell)), None
     rows = result.results.assign(**asdict(cell))
     return cell, rows, StoredScores.of(result, BY_WINDOW)
 

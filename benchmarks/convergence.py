@@ -22,7 +22,7 @@ import torch
 from joblib import Parallel, delayed
 
 from benchmarks.cells import kept
-from benchmarks.comparison.grid import DATASETS
+from benchmarks.forecasting.grid import DATASETS
 from benchmarks.output import show, write
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load

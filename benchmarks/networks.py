@@ -16,9 +16,9 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.comparison.models import evaluate
-from benchmarks.forecasting import summary
-from benchmarks.output import show
+from benchmarks.forecasting.models import evaluate
+from benchmarks.forecasting.tables import scoreboard
+from benchmarks.output import markdown, show
 from tsbnn.evaluation import Backtest
 
 DATASETS = ("exchange_rate", "etth1", "m4_hourly")
@@ -61,8 +61,8 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     cells = [Cell(dataset, model, s) for s in SEEDS for dataset in DATASETS for model in MODELS]
     results = run_cells(at_defaults, cells, "networks", jobs=jobs)
-    for dataset, found in results.groupby("dataset", sort=False):
-        show(summary(found), f"{dataset}: mean ± standard error over the seeds")
+    for dataset in DATASETS:
+        print(f"\n{dataset}:\n\n{markdown(scoreboard(results, dataset))}")
     show(agreement(results), "CRPS of our DeepAR over GluonTS's, both trained as map")
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -36,3 +37,15 @@ def show(frame: pd.DataFrame, title: str) -> None:
     print(f"\n{title}\n{machine()}")
     with pd.option_context("display.width", 200, "display.max_columns", 30):
         print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """Format a frame as a table of Markdown."""
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|---" * frame.shape[1] + "|"]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def plain(value: float, digits: int) -> str:
+    """Write a number with so many significant digits and without an exponent."""
+    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")

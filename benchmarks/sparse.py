@@ -10,8 +10,8 @@ counted as the kernels execute them (masked dense work is dense work); those in 
 windows of etth1 that the defaults were chosen by (one seed, 2,000 gradient evaluations).
 
 `python -m benchmarks.sparse forecasting` writes results/sparse_forecasting.csv: GluonTS's DeepAR on
-the test windows of etth1, in the protocol of benchmarks/forecasting.py, whose dense figures it is
-compared with.
+the test windows of etth1, by dense score VI and ELBO and by SSVI, 5 seeds, 3,000 gradient
+evaluations for each.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ import torch
 from gluonts.torch import DeepAREstimator
 from torch import Tensor, nn
 
-from benchmarks.defaults import validate
-from benchmarks.forecasting import GRADIENT_EVALUATIONS, SHOWN, run, summary
-from benchmarks.output import RESULTS, show, write
+from benchmarks import protocol
+from benchmarks.cells import Cell, run_cells
+from benchmarks.forecasting.tables import scoreboard
+from benchmarks.output import markdown, show, write
 from tests.inference.memory import LiveStorages
 from tsbnn import BayesianEstimator
+from tsbnn.datasets import load
+from tsbnn.evaluation import Backtest
 from tsbnn.inference import (
     ELBOVI,
     BayesianOptimizer,
@@ -59,6 +62,14 @@ TRIALS = {
     "lr 2e-2, swaps every 10, norm kept, uniform layout": OFTEN.replace(
         keep_norm=True, layout="uniform"
     ),
+}
+DATASET, SEEDS = "etth1", range(5)
+TRIAL_EVALUATIONS, GRADIENT_EVALUATIONS = 2_000, 3_000
+FORECASTERS: dict[str, InferenceMethod] = {
+    "score": ProximalScoreVI(),
+    "elbo": ELBOVI(),
+    "ssvi 0.1": SparseSubspaceVI(density=0.1),
+    "ssvi 0.05": SparseSubspaceVI(density=0.05),
 }
 WIDTH, HEADS, HIDDEN, LAYERS, FEATURES = 512, 8, 1536, 4, 16
 BATCH, LENGTH = 8, 16
@@ -183,39 +194,31 @@ def memory() -> None:
     show(frame.set_index("method").T.reset_index(), f"Transformer, {STEPS} steps")
 
 
-def trials() -> None:
-    path = RESULTS / "sparse_trials.csv"
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model"])
-    for trial, method in TRIALS.items():
-        if (done.model == trial).any():
-            continue
-        results = validate(trial, method, "etth1")
-        done = pd.concat([done, results], ignore_index=True) if len(done) else results
-        write(done, "sparse_trials")
-        values = results.set_index("metric").value
-        print(trial, {key: round(values[key], 5) for key in SHOWN}, flush=True)
-    table = done[done.metric.isin(SHOWN)].pivot_table(
-        index="model", columns="metric", values="value", sort=False
-    )
-    show(table[list(SHOWN)].reset_index(), "Validation windows of etth1, density 0.1")
-
-
-def models(data: Any) -> dict[str, Any]:
+def estimator(method: InferenceMethod, gradient_evaluations: int) -> BayesianEstimator:
+    data = load(DATASET)
     network = DeepAREstimator(freq=data.freq, prediction_length=data.prediction_length)
-    return {
-        f"ssvi {density}": BayesianEstimator(
-            network, SparseSubspaceVI(density=density), gradient_evaluations=GRADIENT_EVALUATIONS
-        )
-        for density in (0.1, 0.05)
-    }
+    return BayesianEstimator(network, method, gradient_evaluations=gradient_evaluations)
+
+
+def validate(cell: Cell) -> Backtest:
+    tried = estimator(TRIALS[cell.model], TRIAL_EVALUATIONS)
+    return protocol.validate(cell, tried, {"windows": 24})
+
+
+def trials() -> None:
+    results = run_cells(validate, [Cell(DATASET, trial, 0) for trial in TRIALS], "sparse_trials")
+    print(f"\nValidation windows, density 0.1:\n\n{markdown(scoreboard(results, DATASET))}")
+
+
+def test(cell: Cell) -> Backtest:
+    return protocol.test(cell, estimator(FORECASTERS[cell.model], GRADIENT_EVALUATIONS))
 
 
 def forecasting() -> None:
-    results = run("etth1", "sparse_forecasting", models)
-    dense = pd.read_csv(RESULTS / "forecasting_etth1.csv")
-    both = pd.concat([results, dense[dense.model.isin(["score", "elbo"])]], ignore_index=True)
-    show(summary(both), "etth1: mean ± standard error over the seeds")
-    crps = both[both.metric == "crps"].groupby("model", sort=False).value.mean()
+    cells = [Cell(DATASET, name, seed) for seed in SEEDS for name in FORECASTERS]
+    results = run_cells(test, cells, "sparse_forecasting")
+    print(f"\nTest windows:\n\n{markdown(scoreboard(results, DATASET))}")
+    crps = results[results.metric == "crps"].groupby("model", sort=False).value.mean()
     print((crps / crps["score"]).round(4).to_string())
 
 

@@ -15,7 +15,7 @@ from gluonts.torch.distributions import NormalOutput
 
 from benchmarks.cells import Cell, run_cells
 from benchmarks.output import show
-from benchmarks.validation import validate
+from benchmarks.protocol import validate
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest
@@ -43,7 +43,10 @@ STUDIES: dict[str, dict[str, Trial]] = {
         for rate in (1e-2, 2e-3)
         for name in ("score", "map", "elbo")
     },
-    "warm start": {f"score warm_start={w:g}": score(warm_start=w) for w in (0.25, 0.75)},
+    "warm start": {
+        **{f"score warm_start={w:g}": score(warm_start=w) for w in (0.25, 0.75, 0.0)},
+        "elbo warm_start=0": ("elbo", {"warm_start": 0.0}, {}),
+    },
     "network": {
         "map 80 units": ("map", {}, {"hidden_size": 80}),
         "map context of 3 horizons": ("map", {}, {"context_length": 3}),

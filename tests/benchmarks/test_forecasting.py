@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.comparison.concentration import concentration
-from benchmarks.comparison.models import LEARNING_RATES, estimator
-from benchmarks.comparison.tuning import chosen, trials
+from benchmarks.cells import LEVELS, Cell
+from benchmarks.forecasting import calibrated
+from benchmarks.forecasting.concentration import concentration
+from benchmarks.forecasting.models import LEARNING_RATES, estimator
+from benchmarks.forecasting.tuning import chosen, trials
 from tsbnn.datasets import load
 from tsbnn.evaluation import StoredScores
 from tsbnn.evaluation.metrics import WindowScores
@@ -62,3 +64,21 @@ def test_the_share_of_the_largest_series() -> None:
     assert row["seeds' spread of the others"] == 0.0
     assert row["seeds' spread"] > 0.5
     assert row["median series' mase"] == 2.0
+
+
+def test_intervals_are_scored_where_labels_are_observed() -> None:
+    labels = np.array([[1.0, np.nan], [5.0, 2.0]])
+    low, high = np.zeros((2, 2)), np.array([[2.0, 9.0], [2.0, 3.0]])
+    found = calibrated.interval_scores(labels, low, high, 80)
+    assert found == pytest.approx({"coverage_80": 2 / 3, "width_80": 7 / 3})
+
+
+def test_both_kinds_of_intervals_are_kept_and_widen_with_the_level() -> None:
+    rows = calibrated.evaluate(Cell("us_macro", "deepar, map", 0), gradient_evaluations=20)
+    values = rows.set_index(["intervals", "metric"]).value
+    for intervals in (calibrated.AS_IT_IS, calibrated.CALIBRATED):
+        widths = [values[intervals, f"width_{level}"] for level in LEVELS]
+        assert widths == sorted(widths)
+    shown = calibrated.table(rows.assign(dataset="us_macro", model="deepar, map", seed=0))
+    assert shown.intervals.tolist() == [calibrated.AS_IT_IS, calibrated.CALIBRATED]
+    assert shown["worst deviation"].str.endswith("%").all()

@@ -1,9 +1,7 @@
 """How much of a dataset's CRPS a few of its series decide, and what a comparison says without them.
 
-`python -m benchmarks.comparison.concentration` writes results/forecasting_concentration.csv from
-every window's scores of the comparison. CRPS and mean_wQL add up over series in the target's
-units, so series with large values count most. MASE, whose errors are in units of each series' own
-seasonal differences, is beside them.
+CRPS and mean_wQL add up over series in the target's units, so series with large values count most.
+MASE, whose errors are in units of each series' own seasonal differences, is beside them.
 """
 
 from __future__ import annotations
@@ -11,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.comparison.tables import stored
-from benchmarks.output import show, write
 from tsbnn.evaluation import StoredScores
 
 FEW = 0.02
@@ -63,17 +59,11 @@ def concentration(dataset: str, scores: StoredScores) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main() -> None:
-    # One or a few series: there is nothing to concentrate.
-    tables = [
-        concentration(dataset, scores)
-        for dataset, scores in stored().items()
-        if scores.windows.item_id.nunique() >= 1 / FEW
+def concentrations(scores: dict[str, StoredScores]) -> pd.DataFrame:
+    """Those of the datasets with more than a few series."""
+    found = [
+        concentration(dataset, one)
+        for dataset, one in scores.items()
+        if one.windows.item_id.nunique() >= 1 / FEW
     ]
-    table = pd.concat(tables, ignore_index=True)
-    write(table, "forecasting_concentration")
-    show(table, "What the largest series decide")
-
-
-if __name__ == "__main__":
-    main()
+    return pd.concat(found, ignore_index=True)

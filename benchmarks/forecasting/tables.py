@@ -1,33 +1,24 @@
-"""What the comparison found: `python -m benchmarks.comparison.tables` prints RESULTS.md's tables.
+"""What is read off the comparison: scores, differences, ranks, and what uncertainty is worth.
 
-Everything comes from results/forecasting.csv and results/forecasting_DATASET.npz; differences,
-ranks, coverages and selective scores go to results/forecasting_*.csv, plots to docs/images/.
+Everything comes from results/forecasting.csv and results/forecasting_DATASET.npz.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
-from benchmarks.cells import kept
-from benchmarks.comparison.grid import DATASETS
-from benchmarks.output import RESULTS, write
-from tsbnn import plotting
-from tsbnn.evaluation import (
-    StoredScores,
-    compare_ranks,
-    coverage_intervals,
-    paired_difference,
-    selective_scores,
-)
+from benchmarks.cells import LEVELS
+from benchmarks.forecasting.grid import DATASETS
+from benchmarks.output import RESULTS, plain
+from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
 
 NETWORKS = ("deepar", "transformer", "patch_transformer")
-REFERENCES = ("elbo", "map", "ensemble")
-IMAGES = Path(__file__).parents[2] / "docs/images"
+OWN = tuple(f"{network}, score" for network in NETWORKS)
+#: What score VI is compared with: others on the same network, and a peer.
+REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
+PEER = "gluonts_deepar"
 
 
 def stored() -> dict[str, StoredScores]:
@@ -39,14 +30,24 @@ def stored() -> dict[str, StoredScores]:
 def differences(scores: dict[str, StoredScores]) -> pd.DataFrame:
     """CRPS of score VI relative to others of the same network, and to GluonTS's DeepAR."""
     rows = []
-    for dataset, found in scores.items():
-        for network in NETWORKS:
-            own = f"{network}, score"
-            others = [*(f"{network}, {name}" for name in REFERENCES), "gluonts_deepar"]
-            for other in others:
+    for own in OWN:
+        for other in (*(own.replace("score", reference) for reference in REFERENCES), PEER):
+            for dataset, found in scores.items():
                 if own in found.models and other in found.models:
                     rows.append({"dataset": dataset, **vars(paired_difference(found, own, other))})
     return pd.DataFrame(rows)
+
+
+def difference_matrix(found: pd.DataFrame) -> pd.DataFrame:
+    """One row a pair, one column a dataset: relative difference with its interval."""
+    text = [
+        f"{row.relative:+.1%} ({row.relative_low:+.0%} to {row.relative_high:+.0%})"
+        for row in found.itertuples()
+    ]
+    table = found.assign(pair=found.a + " against " + found.b, text=text).pivot_table(
+        index="pair", columns="dataset", values="text", aggfunc="first", sort=False
+    )
+    return table.fillna("–").reset_index().rename(columns={"pair": "CRPS, relative"})
 
 
 def ranks(results: pd.DataFrame, models: Iterable[str]) -> pd.DataFrame:
@@ -71,16 +72,42 @@ def selective(scores: dict[str, StoredScores], models: Iterable[str]) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """Format a frame as a table of Markdown."""
-    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|---" * frame.shape[1] + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
-    return "\n".join(lines)
+def matrix(results: pd.DataFrame, metric: str = "crps") -> pd.DataFrame:
+    """One row a model, one column a dataset: mean ± standard error over seeds.
+
+    Models are in the order of their mean ratio to the best of each dataset.
+    """
+    groups = results[results.metric == metric].groupby(["model", "dataset"], sort=False).value
+    mean, error, seeds = (
+        getattr(groups, name)().unstack("dataset") for name in ("mean", "sem", "count")
+    )
+    columns = [dataset for dataset in DATASETS if dataset in mean]
+    order = (mean / mean.min()).mean(axis=1).sort_values(kind="stable").index
+    table = pd.DataFrame(index=order)
+    table["seeds"] = seeds.loc[order].min(axis=1).astype(int)
+    for dataset in columns:
+        best = mean[dataset].min()
+        table[dataset] = [
+            _cell(mean.at[model, dataset], error.at[model, dataset], best) for model in order
+        ]
+    return table.reset_index()
 
 
-def plain(value: float, digits: int) -> str:
-    """Write a number with so many significant digits and without an exponent."""
-    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
+def _cell(mean: float, error: float, best: float) -> str:
+    if pd.isna(mean):
+        return "–"
+    text = plain(mean, 3) if mean != best else f"**{plain(mean, 3)}**"
+    return text if pd.isna(error) else f"{text} ± {plain(error, 1)}"
+
+
+def coverage_matrix(results: pd.DataFrame) -> pd.DataFrame:
+    """Coverage of the central intervals of 50, 80, 90 and 95 % by model and dataset, in percent."""
+    groups = results.groupby(["model", "dataset", "metric"], sort=False).value.mean().unstack()
+    covered = 100 * groups[[f"coverage_{level}" for level in LEVELS]]
+    text = covered.apply(lambda row: " / ".join(f"{value:.0f}" for value in row), axis=1)
+    within = (covered - list(LEVELS)).abs().max(axis=1) <= 3
+    text = text.where(~within, "**" + text + "**").unstack("dataset").fillna("–")
+    return text[[dataset for dataset in DATASETS if dataset in text]].reset_index()
 
 
 def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -94,7 +121,7 @@ def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
         spread = error[metric].map(lambda value: f" ± {plain(value, 1)}")
         table[metric] = mean[metric].map(lambda value: plain(value, 4)) + spread
     table["scatter over seeds"] = scatter.map("{:.1%}".format)
-    for level in (50, 80, 90, 95):
+    for level in LEVELS:
         covered = mean[f"coverage_{level}"].map("{:.1%}".format)
         table[f"{level} %: coverage / width"] = (
             covered + " / " + mean[f"width_{level}"].map(lambda value: plain(value, 3))
@@ -103,35 +130,3 @@ def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     order = mean.mean_wql.sort_values().index
     text = table.loc[order].reset_index()
     return text.replace({" ± nan": ""}, regex=True).replace({"nan%": "–"})
-
-
-def main() -> None:
-    results, scores = kept("forecasting"), stored()
-    for dataset in scores:
-        print(f"\n{dataset}:\n\n{markdown(scoreboard(results, dataset))}")
-    found = differences(scores)
-    if len(found):
-        write(found, "forecasting_differences")
-        text = found[["dataset", "a", "b"]].copy()
-        text["CRPS, relative"] = [
-            f"{row.relative:+.1%} ({row.relative_low:+.1%} to {row.relative_high:+.1%})"
-            for row in found.itertuples()
-        ]
-        print(f"\n{markdown(text)}")
-    table = ranks(results, results.model.unique())
-    if len(table) > 1 and table.shape[1] > 1:
-        comparison = compare_ranks(table)
-        ax = plotting.plot_critical_differences(comparison)
-        ax.figure.savefig(IMAGES / "ranks.png", dpi=150, bbox_inches="tight")
-        plt.close(ax.figure)
-        print(f"\n{comparison.average_ranks.round(2).to_string()}")
-    coverages = [coverage_intervals(one).assign(dataset=name) for name, one in scores.items()]
-    write(pd.concat(coverages), "forecasting_coverage")
-    informed = selective(scores, (f"{network}, score" for network in NETWORKS))
-    if len(informed):
-        write(informed, "forecasting_selective")
-        print(f"\n{markdown(informed.round(3))}")
-
-
-if __name__ == "__main__":
-    main()

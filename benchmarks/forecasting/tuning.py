@@ -1,6 +1,6 @@
 """The learning rates of the comparison: three trials for every method, on validation windows.
 
-`python -m benchmarks.comparison.tuning [--models ...] [--jobs N]` writes results/tuning.csv: each
+`python -m benchmarks.forecasting.tuning [--models ...] [--jobs N]` writes results/tuning.csv: each
 rate on a large and a small set, one seed, with the budget of the comparison. The rate with the
 smallest geometric mean of the two mean_wQL is a method's rate on all sets and for all networks.
 """
@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.comparison.grid import CORE, PEERS
-from benchmarks.comparison.models import estimator
+from benchmarks.forecasting.grid import CORE, PEERS
+from benchmarks.forecasting.models import estimator
 from benchmarks.output import show
-from benchmarks.validation import validate
+from benchmarks.protocol import validate
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest
 

@@ -1,4 +1,4 @@
-"""Run the comparison: `python -m benchmarks.comparison [GRIDS] [--jobs N]`.
+"""Run the comparison: `python -m benchmarks.forecasting [GRIDS] [--jobs N]`.
 
 Grids are fixed, core, peers and extended (see `grid`); by default all. Every model has 5,000
 gradient evaluations; the public sets are read as `tsbnn.datasets` reads them. Rows go to
@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.comparison.grid import GRIDS
-from benchmarks.comparison.models import evaluate
+from benchmarks.forecasting.grid import GRIDS
+from benchmarks.forecasting.models import evaluate
 from benchmarks.output import show
 
 QUICK_DATASET, QUICK_EVALUATIONS = "us_macro", 250

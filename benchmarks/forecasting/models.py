@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks import protocol
 from benchmarks.cells import Cell
-from benchmarks.comparison.peers import PEERS
+from benchmarks.forecasting.peers import PEERS
 from tsbnn import BayesianEstimator
 from tsbnn.datasets import load
-from tsbnn.evaluation import Backtest, backtest
+from tsbnn.evaluation import Backtest
 from tsbnn.forecasting.catalogue import features, network
 
 GRADIENT_EVALUATIONS = 5_000
@@ -70,17 +71,5 @@ def evaluate(
     learning_rate: float | None = None,
 ) -> Backtest:
     """Train a model under a seed and score its forecasts of the test windows."""
-    data = load(cell.dataset)
-    return backtest(
-        {cell.model: estimator(cell.model, data, gradient_evaluations, learning_rate)},
-        data.dataset,
-        prediction_length=data.prediction_length,
-        windows=data.windows,
-        stride=data.stride,
-        season=data.season,
-        training_data=data.training,
-        seeds=(cell.seed,),
-        baselines=False,
-        dataset_name=cell.dataset,
-        keep_forecasts=False,
-    )
+    tried = estimator(cell.model, load(cell.dataset), gradient_evaluations, learning_rate)
+    return protocol.test(cell, tried)

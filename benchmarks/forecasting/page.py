@@ -1,0 +1,78 @@
+"""What the comparison found, as a page: `python -m benchmarks.forecasting.page`.
+
+Writes results/forecasting.md with all its tables and docs/images/ranks.png; differences, coverages
+with their intervals, and selective scores go to results/forecasting_*.csv too. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from benchmarks.cells import kept
+from benchmarks.forecasting import calibrated, tables, tuning
+from benchmarks.forecasting.concentration import concentrations
+from benchmarks.forecasting.grid import DATASETS
+from benchmarks.output import RESULTS, markdown, write
+from tsbnn import plotting
+from tsbnn.evaluation import StoredScores, compare_ranks, coverage_intervals
+
+IMAGES = Path(__file__).parents[2] / "docs/images"
+HEAD = """# The comparison in full
+
+Written by `python -m benchmarks.forecasting.page` from what stands beside it; what follows from it
+is in [the results](../RESULTS.md). Test windows, 5,000 gradient evaluations, ± one standard error
+over seeds.
+"""
+
+
+def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator[tuple[str, str]]:
+    """Headings and texts of the page; files and the plot are written on the way."""
+    yield "CRPS", markdown(tables.matrix(results))
+    yield "Mean weighted quantile loss", markdown(tables.matrix(results, "mean_wql"))
+    note = "Percent of the central intervals of 50, 80, 90 and 95 %; bold where all are within 3."
+    yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(results))}"
+    found = tables.differences(scores)
+    write(found, "forecasting_differences")
+    note = "Paired, with 95 % intervals of a bootstrap over series, windows and seeds."
+    yield "Differences", f"{note}\n\n{markdown(tables.difference_matrix(found))}"
+    by_rank = tables.ranks(results, results.model.unique())
+    if len(by_rank) > 1 and by_rank.shape[1] > 2:
+        comparison = compare_ranks(by_rank)
+        ax = plotting.plot_critical_differences(comparison)
+        ax.figure.savefig(IMAGES / "ranks.png", dpi=150, bbox_inches="tight")
+        plt.close(ax.figure)
+        average = comparison.average_ranks.round(2).sort_values().reset_index()
+        average.columns = ["model", "average rank"]
+        yield "Ranks", f"{markdown(average)}\n\n![Average ranks](../../docs/images/ranks.png)"
+    covered = [coverage_intervals(one).assign(dataset=name) for name, one in scores.items()]
+    write(pd.concat(covered), "forecasting_coverage")
+    informed = tables.selective(scores, tables.OWN)
+    write(informed, "forecasting_selective")
+    note = (
+        "Skill of dropping the forecasts of largest spread first, by MASE: 0 is chance, 1 the best "
+        "order there is."
+    )
+    yield "Does the spread warn?", f"{note}\n\n{markdown(informed.round(3))}"
+    if len(rows := kept("forecasting_calibrated")):
+        yield "Conformal calibration", markdown(calibrated.table(rows))
+    largest = concentrations(scores)
+    write(largest, "forecasting_concentration")
+    yield "What the largest series decide", markdown(largest.round(3))
+    yield "Learning rates, on validation windows", markdown(tuning.chosen(kept("tuning")).round(4))
+    for dataset in DATASETS:
+        yield dataset, markdown(tables.scoreboard(results, dataset))
+
+
+def main() -> None:
+    found = sections(kept("forecasting"), tables.stored())
+    page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found)])
+    (RESULTS / "forecasting.md").write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Which windows are scored: those of validation, where everything is chosen, and those of test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.cells import Cell
+from tsbnn.datasets import load
+from tsbnn.evaluation import Backtest, backtest
+
+#: Which windows of the validation range are scored: of etth1 every fifth day, of
+#: vic_electricity every second.
+WINDOWS: dict[str, dict[str, int]] = {
+    "etth1": {"windows": 24, "stride": 120},
+    "vic_electricity": {"windows": 28, "stride": 48},
+    "m4_hourly": {"windows": 1},
+    "nyc_taxi": {"windows": 28, "stride": 48},
+}
+
+
+def validate(cell: Cell, estimator: Any, windows: dict[str, int] | None = None) -> Backtest:
+    """Train on what lies before the validation range of a dataset and score its windows.
+
+    Parameters
+    ----------
+    cell
+        Dataset, name of the model, seed.
+    estimator
+        The model.
+    windows
+        ``windows`` and ``stride`` of the backtest in place of :data:`WINDOWS`.
+    """
+    data = load(cell.dataset)
+    return backtest(
+        {cell.model: estimator},
+        data.validation,
+        prediction_length=data.prediction_length,
+        **(windows or WINDOWS[cell.dataset]),
+        season=data.season,
+        training_data=data.validation_training,
+        seeds=(cell.seed,),
+        baselines=False,
+        dataset_name=cell.dataset,
+        keep_forecasts=False,
+    )
+
+
+def test(cell: Cell, estimator: Any) -> Backtest:
+    """Train on what lies before the test range of a dataset and score all its windows."""
+    data = load(cell.dataset)
+    return backtest(
+        {cell.model: estimator},
+        data.dataset,
+        prediction_length=data.prediction_length,
+        windows=data.windows,
+        stride=data.stride,
+        season=data.season,
+        training_data=data.training,
+        seeds=(cell.seed,),
+        baselines=False,
+        dataset_name=cell.dataset,
+        keep_forecasts=False,
+    )
