@@ -9,6 +9,7 @@ else. m4_hourly comes last: eight of its 414 series hold half of its CRPS, so it
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, field
 from typing import Any
 
 from gluonts.torch.distributions import NormalOutput
@@ -27,41 +28,52 @@ SEEDS = (0, 1)
 GRADIENT_EVALUATIONS = 5_000
 SHOWN = ["mean_wql", "coverage_50", "coverage_80", "coverage_95", "width_95"]
 
-#: By study and trial: inference, its settings, and arguments of the network; a context in horizons.
-Trial = tuple[str, dict[str, Any], dict[str, Any]]
+
+@dataclass(frozen=True)
+class Trial:
+    """An inference and what is not default about it, about the network, and about the budget."""
+
+    inference: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+    gradient_evaluations: int = GRADIENT_EVALUATIONS
 
 
 def score(**settings: Any) -> Trial:
-    return "score", settings, {}
+    return Trial("score", settings)
 
 
 STUDIES: dict[str, dict[str, Trial]] = {
-    "methods": {name: (name, {}, {}) for name in ("score", "map", "elbo", "elbo_natural")},
+    "methods": {name: Trial(name) for name in ("score", "map", "elbo", "elbo_natural")},
+    "budget": {
+        f"{name} 2,000 evaluations": Trial(name, gradient_evaluations=2_000)
+        for name in ("score", "map", "elbo")
+    },
     "temperature": {f"score T={t:g}": score(temperature=t) for t in (0.3, 0.1, 0.01)},
     "learning rate": {
-        f"{name} lr={rate:g}": (name, {"learning_rate": rate}, {})
+        f"{name} lr={rate:g}": Trial(name, {"learning_rate": rate})
         for rate in (1e-2, 2e-3)
         for name in ("score", "map", "elbo")
     },
     "warm start": {
         **{f"score warm_start={w:g}": score(warm_start=w) for w in (0.25, 0.75, 0.0)},
-        "elbo warm_start=0": ("elbo", {"warm_start": 0.0}, {}),
+        "elbo warm_start=0": Trial("elbo", {"warm_start": 0.0}),
     },
     "network": {
-        "map 80 units": ("map", {}, {"hidden_size": 80}),
-        "map context of 3 horizons": ("map", {}, {"context_length": 3}),
-        "map scaling std": ("map", {}, {"scaling": "std"}),
-        "map batch 128": ("map", {}, {"batch_size": 128}),
-        "map 20 units": ("map", {}, {"hidden_size": 20}),
-        "score 20 units": ("score", {}, {"hidden_size": 20}),
-        "score 10 units, one layer": ("score", {}, {"hidden_size": 10, "num_layers": 1}),
+        "map 80 units": Trial("map", network={"hidden_size": 80}),
+        "map context of 3 horizons": Trial("map", network={"context_length": 3}),
+        "map scaling std": Trial("map", network={"scaling": "std"}),
+        "map batch 128": Trial("map", network={"batch_size": 128}),
+        "map 20 units": Trial("map", network={"hidden_size": 20}),
+        "score 20 units": Trial("score", network={"hidden_size": 20}),
+        "score 10 units, one layer": Trial("score", network={"hidden_size": 10, "num_layers": 1}),
     },
     "prior": {f"score gain={gain:g}": score(prior=FanInPrior(gain=gain)) for gain in (2.0, 0.5)},
     "layers": {"score last layer": score(bayesian_parameters=("param_proj*",))},
     "averaging": {"score averaging_share=0.25": score(averaging_share=0.25)},
     "mixture": {"score mixture": score(family="mixture")},
     "low rank": {"score low rank": score(family="low_rank")},
-    "head": {"score normal head": ("score", {}, {"distr_output": NormalOutput()})},
+    "head": {"score normal head": Trial("score", network={"distr_output": NormalOutput()})},
     "draws": {
         "score single draws": score(antithetic=False),
         "score pairs at every second step": score(curvature_every=2),
@@ -74,15 +86,17 @@ TRIALS = {name: trial for study in STUDIES.values() for name, trial in study.ite
 def evaluate(cell: Cell) -> Backtest:
     """Train a trial and score its forecasts of validation windows."""
     data = load(cell.dataset)
-    inference, settings, arguments = TRIALS[cell.model]
+    trial, arguments = TRIALS[cell.model], dict(TRIALS[cell.model].network)
+    if "context_length" in arguments:
+        arguments["context_length"] *= data.prediction_length
     network = DeepAREstimator(
         prediction_length=data.prediction_length, **features(data.dataset), **arguments
     )
     estimator = BayesianEstimator(
         network,
-        inference,
-        inference_kwargs=settings,
-        gradient_evaluations=GRADIENT_EVALUATIONS,
+        trial.inference,
+        inference_kwargs=trial.settings,
+        gradient_evaluations=trial.gradient_evaluations,
     )
     return validate(cell, estimator)
 
