@@ -1,26 +1,23 @@
 """What the comparison found, as a page: `python -m benchmarks.forecasting.page`.
 
-Writes results/forecasting.md with all its tables and docs/images/ranks.png; differences, coverages
-with their intervals, and selective scores go to results/forecasting_*.csv too. Nothing is trained.
+Writes results/forecasting.md with all its tables, and its plots to docs/images/; differences,
+coverages with their intervals, and selective scores go to results/forecasting_*.csv too. Nothing is
+trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from benchmarks.cells import kept
-from benchmarks.forecasting import calibrated, tables, tuning
+from benchmarks.forecasting import calibrated, plots, tables, tuning
 from benchmarks.forecasting.concentration import concentrations
 from benchmarks.forecasting.grid import DATASETS
 from benchmarks.output import RESULTS, markdown, write
-from tsbnn import plotting
-from tsbnn.evaluation import StoredScores, compare_ranks, coverage_intervals
+from tsbnn.evaluation import StoredScores, compare_ranks
 
-IMAGES = Path(__file__).parents[2] / "docs/images"
 HEAD = """# The comparison in full
 
 Written by `python -m benchmarks.forecasting.page` from what stands beside it; what follows from it
@@ -34,7 +31,9 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     yield "CRPS", markdown(tables.matrix(results))
     yield "Mean weighted quantile loss", markdown(tables.matrix(results, "mean_wql"))
     note = "Percent of the central intervals of 50, 80, 90 and 95 %; bold where all are within 3."
-    yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(results))}"
+    plot = "![Width against coverage](../../docs/images/comparison-coverage.png)"
+    yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(results))}\n\n{plot}"
+    write(plots.draw_coverage(scores), "forecasting_coverage")
     found = tables.differences(scores)
     write(found, "forecasting_differences")
     note = "Paired, with 95 % intervals of a bootstrap over series, windows and seeds."
@@ -42,21 +41,19 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     by_rank = tables.ranks(results, results.model.unique())
     if len(by_rank) > 1 and by_rank.shape[1] > 2:
         comparison = compare_ranks(by_rank)
-        ax = plotting.plot_critical_differences(comparison)
-        ax.figure.savefig(IMAGES / "ranks.png", dpi=150, bbox_inches="tight")
-        plt.close(ax.figure)
+        plots.draw_ranks(comparison)
         average = comparison.average_ranks.round(2).sort_values().reset_index()
         average.columns = ["model", "average rank"]
         yield "Ranks", f"{markdown(average)}\n\n![Average ranks](../../docs/images/ranks.png)"
-    covered = [coverage_intervals(one).assign(dataset=name) for name, one in scores.items()]
-    write(pd.concat(covered), "forecasting_coverage")
     informed = tables.selective(scores, tables.OWN)
     write(informed, "forecasting_selective")
     note = (
         "Skill of dropping the forecasts of largest spread first, by MASE: 0 is chance, 1 the best "
         "order there is."
     )
-    yield "Does the spread warn?", f"{note}\n\n{markdown(informed.round(3))}"
+    plots.draw_selective(scores)
+    plot = "![Selective forecasting](../../docs/images/comparison-selective.png)"
+    yield "Does the spread warn?", f"{note}\n\n{markdown(informed.round(3))}\n\n{plot}"
     if len(rows := kept("forecasting_calibrated")):
         yield "Conformal calibration", markdown(calibrated.table(rows))
     largest = concentrations(scores)
