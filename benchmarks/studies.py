@@ -12,10 +12,11 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
 from gluonts.torch.distributions import NormalOutput
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.output import show
+from benchmarks.output import markdown
 from benchmarks.protocol import validate
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
@@ -26,7 +27,7 @@ from tsbnn.inference import FanInPrior
 DATASETS = ("etth1", "vic_electricity", "nyc_taxi", "m4_hourly")
 SEEDS = (0, 1)
 GRADIENT_EVALUATIONS = 5_000
-SHOWN = ["mean_wql", "coverage_50", "coverage_80", "coverage_95", "width_95"]
+SHOWN = ("mean_wql", "coverage_95", "width_95")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,34 @@ def evaluate(cell: Cell) -> Backtest:
     return validate(cell, estimator)
 
 
+def table(rows: pd.DataFrame, study: str) -> pd.DataFrame:
+    """One line a trial after those of the inferences that it changes; for each dataset mean_wQL
+    over the seeds, what it is relative to the unchanged one under the same seeds, and coverage.
+    """
+    trials = STUDIES[study]
+    plain = list(dict.fromkeys(trial.inference for trial in trials.values()))
+    names = [*plain, *(name for name in trials if name not in plain)]
+    values = rows[rows.metric.isin(SHOWN)].pivot_table(
+        index=["dataset", "model", "seed"], columns="metric", values="value"
+    )
+    found = []
+    for name in names:
+        line = {"trial": name}
+        for dataset in DATASETS:
+            if (dataset, name) not in values.index:
+                continue
+            own = values.loc[dataset, name]
+            line[f"{dataset}: mean_wQL"] = f"{own.mean_wql.mean():.4f}"
+            if name not in plain:
+                base = values.loc[dataset, trials[name].inference].mean_wql
+                ratios = (own.mean_wql / base).dropna()
+                line[f"{dataset}: mean_wQL"] += f" ({ratios.mean() - 1:+.1%})"
+            line[f"{dataset}: seeds"] = str(len(own))
+            line[f"{dataset}: 95 %"] = f"{own.coverage_95.mean():.1%} / {own.width_95.mean():.4g}"
+        found.append(line)
+    return pd.DataFrame(found).fillna("–")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", nargs="*", help="by default all")
@@ -117,10 +146,8 @@ def main() -> None:
         for dataset in chosen.datasets
     ]
     done = run_cells(evaluate, cells, "studies", jobs=chosen.jobs)
-    table = done[done.metric.isin(SHOWN)].pivot_table(
-        index=["dataset", "model"], columns="metric", values="value", sort=False
-    )
-    show(table[SHOWN].reset_index(), f"Validation windows, {GRADIENT_EVALUATIONS:,} evaluations")
+    for study in chosen.studies or STUDIES:
+        print(f"\n## {study}\n\n{markdown(table(done, study))}")
 
 
 if __name__ == "__main__":
