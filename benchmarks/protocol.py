@@ -9,7 +9,7 @@ from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest, backtest
 
 #: Which windows of the validation range are scored: of etth1 every fifth day, of
-#: vic_electricity every second.
+#: vic_electricity every second. Of the others as many as test windows.
 WINDOWS: dict[str, dict[str, int]] = {
     "etth1": {"windows": 24, "stride": 120},
     "vic_electricity": {"windows": 28, "stride": 48},
@@ -31,11 +31,12 @@ def validate(cell: Cell, estimator: Any, windows: dict[str, int] | None = None) 
         ``windows`` and ``stride`` of the backtest in place of :data:`WINDOWS`.
     """
     data = load(cell.dataset)
+    all_windows = {"windows": data.windows, "stride": data.stride}
     return backtest(
         {cell.model: estimator},
         data.validation,
         prediction_length=data.prediction_length,
-        **(windows or WINDOWS[cell.dataset]),
+        **(windows or WINDOWS.get(cell.dataset) or all_windows),
         season=data.season,
         training_data=data.validation_training,
         seeds=(cell.seed,),

@@ -25,6 +25,8 @@ from tsbnn.forecasting.catalogue import features
 from tsbnn.inference import FanInPrior
 
 DATASETS = ("etth1", "vic_electricity", "nyc_taxi", "m4_hourly")
+#: Bundled sets, for the levers that matter where observations are few.
+SMALL = ("seattle_weather", "co2", "us_macro", "elnino")
 SEEDS = (0, 1)
 GRADIENT_EVALUATIONS = 5_000
 SHOWN = ("mean_wql", "coverage_95", "width_95")
@@ -50,7 +52,10 @@ STUDIES: dict[str, dict[str, Trial]] = {
         f"{name} 2,000 evaluations": Trial(name, gradient_evaluations=2_000)
         for name in ("score", "map", "elbo")
     },
-    "temperature": {f"score T={t:g}": score(temperature=t) for t in (0.3, 0.1, 0.01)},
+    "temperature": {
+        **{f"score T={t:g}": score(temperature=t) for t in (1.0, 0.3, 0.1, 0.01)},
+        "elbo T=1": Trial("elbo", {"temperature": 1.0}),
+    },
     "learning rate": {
         f"{name} lr={rate:g}": Trial(name, {"learning_rate": rate})
         for rate in (1e-2, 2e-3)
@@ -115,7 +120,7 @@ def table(rows: pd.DataFrame, study: str) -> pd.DataFrame:
     found = []
     for name in names:
         line = {"trial": name}
-        for dataset in DATASETS:
+        for dataset in (*DATASETS, *SMALL):
             if (dataset, name) not in values.index:
                 continue
             own = values.loc[dataset, name]
@@ -133,7 +138,8 @@ def table(rows: pd.DataFrame, study: str) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", nargs="*", help="by default all")
-    parser.add_argument("--datasets", nargs="*", default=DATASETS, help="by default all")
+    parser.add_argument("--datasets", nargs="*", default=DATASETS, help=f"also {', '.join(SMALL)}")
+    parser.add_argument("--trials", nargs="*", help="only these of the studies")
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
     if unknown := set(chosen.studies) - set(STUDIES):
@@ -143,6 +149,7 @@ def main() -> None:
         for seed in SEEDS
         for study in chosen.studies or STUDIES
         for trial in STUDIES[study]
+        if trial in (chosen.trials or [trial])
         for dataset in chosen.datasets
     ]
     done = run_cells(evaluate, cells, "studies", jobs=chosen.jobs)

@@ -34,7 +34,7 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "ssvi": ("ssvi", {}),
 }
 #: Where the best of the trials is not the method's default.
-LEARNING_RATES = {"map": 2e-3}
+LEARNING_RATES = {"map": 2e-3, "mc_dropout": 2e-3, "ensemble": 2e-3}
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
 

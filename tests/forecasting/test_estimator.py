@@ -337,6 +337,15 @@ def test_a_spread_that_is_no_posterior_becomes_no_prior(tiny, series, name: str)
     torch.testing.assert_close(prior.scale, torch.full_like(prior.scale, 0.5))
 
 
+def test_a_continued_training_follows_bayes_rule(tiny, series) -> None:
+    wrapped = tiny("simple_feedforward")
+    few = {"num_observations": 10}
+    old = BayesianEstimator(wrapped, **few).train(series)
+    assert old.training_summary["temperature"] < 1
+    new = BayesianEstimator(wrapped, **few).train_from(old, series)
+    assert new.training_summary["temperature"] == 1
+
+
 def test_tempering_twice_is_said_to_the_caller(tiny, series) -> None:
     wrapped = tiny("simple_feedforward")
     cold = BayesianEstimator(wrapped, inference_kwargs={"temperature": 0.5})

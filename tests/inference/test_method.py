@@ -406,12 +406,40 @@ def test_description_round_trip(inference: InferenceMethod) -> None:
     assert from_dict(described) != inference
 
 
+@pytest.mark.parametrize("name", ["score", "elbo", "elbo_natural", "alpha", "ssvi"])
+def test_temperature_falls_below_one_where_weights_outnumber_observations(name: str) -> None:
+    module = nn.Sequential(nn.Linear(4, 10), nn.Linear(10, 2))  # 50 and 22 weights
+    settings = {"dense_parameters": ("*",)} if name == "ssvi" else {}
+
+    def temperature(num_observations: int, **given: Any) -> float:
+        inference = method(name, **settings, **given)
+        made = inference.optimizer(module, num_observations=num_observations, total_steps=100)
+        assert made.likelihood_weight == pytest.approx(num_observations / made.temperature)
+        return made.temperature
+
+    assert temperature(72) == temperature(1000) == 1.0
+    assert temperature(18) == 0.25
+    assert temperature(18, temperature=1.0) == 1.0
+    # Only weights with a spread count.
+    assert temperature(11, bayesian_parameters=("1.*",)) == 0.5
+
+
+def test_chains_sample_bayes_rule_however_few_the_observations() -> None:
+    module = nn.Linear(50, 1)
+    for name in ("sgld", "sghmc", "cyclical", "laplace"):
+        made = method(name).optimizer(module, num_observations=5, total_steps=100)
+        assert made.temperature == 1.0
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: method("vi"), "unknown inference method 'vi'; known: score, elbo"),
         (lambda: method("map", temperature=2.0), "setting of 'map' must be one of prior, learning"),
-        (lambda: method("score", temperature=0.0), "temperature must be positive, not 0.0"),
+        (
+            lambda: method("score", temperature=0.0),
+            "temperature must be positive or 'auto', not 0.0",
+        ),
         (lambda: method("elbo", learning_rate=-1.0), "learning_rate must be positive, not -1.0"),
         (lambda: method("map", schedule="linear"), "schedule must be one of cosine, constant"),
         (lambda: method("score", trust_region=0.5), "trust_region must be None or at least 1"),

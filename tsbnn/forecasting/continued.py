@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from tsbnn.forecasting.predictor import BayesianPredictor
-from tsbnn.inference import METHODS, CentredPrior, InferenceMethod, PointMass
+from tsbnn.inference import METHODS, CentredPrior, InferenceMethod, PointMass, PosteriorMethod
 
 
 def continued(
@@ -38,7 +38,14 @@ def continued(
         # network holds the mean, or after an ensemble a member: no average that nobody trained.
         trained = [weight for weight in network.parameters() if weight.requires_grad]
         posterior = PointMass(parameters_to_vector(trained).detach())
-    before, now = predictor.training_summary.get("temperature", 1.0), method.temperature
+    now = 1.0
+    if isinstance(method, PosteriorMethod):
+        if method.temperature == "auto":
+            # What the old posterior knows comes on top of the new observations.
+            method = method.replace(temperature=1.0)
+        else:
+            now = method.temperature
+    before = predictor.training_summary.get("temperature", 1.0)
     if before != 1 and now != 1:
         # Above stand `_train`, `train`, `train_model` and `train_from`, then the caller.
         warnings.warn(

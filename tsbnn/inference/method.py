@@ -28,7 +28,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -123,9 +123,16 @@ class InferenceMethod:
         """How many minibatches :meth:`BayesianOptimizer.finalize` wants; 0 for no last pass."""
         return 0
 
-    @property
-    def temperature(self) -> float:
-        """Temperature T of the target; 1 where a method has no choice of it."""
+    def target_temperature(self, num_observations: int, num_weights: int) -> float:
+        """Temperature T of the target; 1 where a method has no choice of it.
+
+        Parameters
+        ----------
+        num_observations
+            N.
+        num_weights
+            D, the weights that get a spread.
+        """
         return 1.0
 
     def deterministic(self, places: list[Slot]) -> list[bool]:
@@ -214,14 +221,22 @@ class InferenceMethod:
             require(key in known, f"setting of {cls.name!r}", key, f"one of {', '.join(known)}")
 
 
+#: T, or "auto": min(1, N/D).
+Temperature = float | Literal["auto"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PosteriorMethod(InferenceMethod):
-    """Settings that all methods with a spread share.
+    r"""Settings that all methods with a spread share.
 
     Parameters
     ----------
     temperature
-        T of the target: 1 is Bayes' rule, below 1 sharpens the posterior.
+        T of the target: 1 is Bayes' rule, below 1 sharpens the posterior. ``"auto"`` is
+        :math:`\min(1, N/D)` with D the weights that get a spread: Bayes' rule, unless there are
+        fewer observations than weights. There the divergence from the prior, which grows with D,
+        outweighs what N observations can say, and at T = 1 independent Gaussians fall back to the
+        prior and forecast as if they had seen nothing.
     bayesian_parameters
         Shell-style patterns over parameter names, e.g. ``("param_proj.*",)``: only these get a
         posterior, the rest is trained to its most probable value. All are Bayesian by default.
@@ -232,13 +247,15 @@ class PosteriorMethod(InferenceMethod):
         known ``total_steps`` there is no warm start.
     """
 
-    temperature: float = 1.0
+    temperature: Temperature = 1.0
     bayesian_parameters: tuple[str, ...] | None = None
     warm_start: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(is_positive(self.temperature), "temperature", self.temperature, "positive")
+        temperature = self.temperature
+        good = temperature == "auto" or is_positive(temperature)
+        require(good, "temperature", temperature, "positive or 'auto'")
         patterns = self.bayesian_parameters
         require(
             patterns is None or (patterns != () and are_texts(patterns)),
@@ -248,6 +265,12 @@ class PosteriorMethod(InferenceMethod):
         )
         share = self.warm_start
         require(is_share(share), "warm_start", share, "from 0 to below 1")
+
+    def target_temperature(self, num_observations: int, num_weights: int) -> float:
+        """T: the setting, or what ``"auto"`` is for N observations and D weights."""
+        if self.temperature == "auto":
+            return min(1.0, num_observations / max(1, num_weights))
+        return self.temperature
 
     def deterministic(self, places: list[Slot]) -> list[bool]:
         """Say for each parameter whether ``bayesian_parameters`` leave it out."""

@@ -69,11 +69,12 @@ class BayesianOptimizer(EvaluatingOptimizer):
         self.method = method
         self.num_observations = int(num_observations)
         self.total_steps = None if total_steps is None else int(total_steps)
-        self.temperature = method.temperature
         self.steps = 0
         self.flat = FlatWeights(module)
         self.losses = LossAverage()
         self._fixed = method.deterministic(self.flat.slots)
+        sizes = [s.size for s, fixed in zip(self.flat.slots, self._fixed, strict=True) if not fixed]
+        self.temperature = method.target_temperature(self.num_observations, sum(sizes))
         self.prior = method.prior.resolve(self.flat.slots, self.flat.values)
         if generator is None:
             generator = torch.Generator().manual_seed(torch.initial_seed())

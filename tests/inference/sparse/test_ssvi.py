@@ -106,6 +106,13 @@ def test_a_swap_drops_by_signal_to_noise_and_adds_by_gradient() -> None:
     torch.testing.assert_close(corrected, torch.tensor([0.81, 0.25]).double())
 
 
+def test_only_active_weights_count_against_the_observations() -> None:
+    module = nn.Linear(100, 10)
+    made = SparseSubspaceVI(density=0.1).optimizer(module, num_observations=55, total_steps=50)
+    # A tenth of the matrix, and the biases.
+    assert made.temperature == pytest.approx(55 / 110)
+
+
 def test_the_swap_fraction_falls_by_a_cosine_to_zero() -> None:
     method = SparseSubspaceVI(density=0.5, swap_every=10)
     optimizer = optimizer_of(method, nn.Linear(200, 100, bias=False), 400)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA2, adam_step_
 from tsbnn.inference.checks import are_texts, is_count, is_positive, require
-from tsbnn.inference.method import PosteriorMethod
+from tsbnn.inference.method import PosteriorMethod, Temperature
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import SparseGaussian, normal
 from tsbnn.inference.priors import match_names
@@ -81,6 +81,7 @@ class SparseSubspaceVI(PosteriorMethod):
     family = "sparse"
 
     learning_rate: float = 2e-2
+    temperature: Temperature = "auto"
     warm_start: float = 0.5
     density: float = 0.1
     layout: str = "erdos_renyi"
@@ -143,6 +144,8 @@ class SparseSubspaceOptimizer(BayesianOptimizer):
             for place, chosen, fixed in zip(places, named, self._fixed, strict=True)
         ]
         counts = active_counts(places, dense, method.density, method.layout)
+        active = sum(c for c, fixed in zip(counts, self._fixed, strict=True) if not fixed)
+        self.temperature = method.target_temperature(self.num_observations, active)
         sparse = method.kernels == "sparse"
         self.flat = SparseWeights(module, places, counts, sparse, method.keep_norm)
         self.active_prior = restricted(self.prior, self.flat.positions())
