@@ -1,8 +1,8 @@
 """How many gradient evaluations score VI and the ELBO need for an equally good posterior.
 
 `python -m benchmarks.convergence [DATASETS] [--jobs N]` writes results/convergence.csv: our DeepAR
-trained with budgets from 1,250 to 5,000 gradient evaluations on each dataset, one seed, T = 1,
-other settings default. What is compared is the training ELBO an observation, by one estimator for both,
+trained with budgets from 1,250 to 5,000 gradient evaluations on each dataset, one seed, at T = 1,
+else at defaults. What is compared is the training ELBO an observation, by one estimator for both,
 
 .. math:: -\\frac1S \\sum_s \\mathrm{loss}(\\theta_s) - \\frac{T}{N} \\mathrm{KL}(q \\,\\|\\, p_T),
 
