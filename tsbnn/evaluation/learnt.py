@@ -47,7 +47,7 @@ def _row(model: str, runs: Sequence[Found], digits: int) -> dict[str, Any]:
         "model": model,
         "numbers": [
             written(float(first["num_observations"]), "count"),
-            f"{first['temperature']:g}",
+            f"{first['temperature']:.3g}",
             written(_mean(runs, "elbo"), digits=digits),
             written(_mean(runs, "gradient_noise"), "percent", 1),
             written(float(np.mean(middle)), digits=3),

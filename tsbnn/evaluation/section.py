@@ -201,7 +201,7 @@ def _models(backtest: Backtest) -> list[dict[str, Any]]:
                 "text": [about["network"], about["inference"], about["family"]],
                 "numbers": [
                     _count(run.get("num_observations")),
-                    f"{run['temperature']:g}" if "temperature" in run else "–",
+                    f"{run['temperature']:.3g}" if "temperature" in run else "–",
                     _count(run.get("num_weights")),
                     written(cost["gradient_evaluations"], "count"),
                     written(cost["wall_s"], digits=1),

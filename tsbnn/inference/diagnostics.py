@@ -137,7 +137,7 @@ class Diagnostics:
         lines = [
             f"{self.method} ({self.family}), {self.phase}: {self.steps:,} steps, "
             f"{self.gradient_evaluations:,} gradient evaluations, "
-            f"N = {self.num_observations:,}, T = {self.temperature:g}"
+            f"N = {self.num_observations:,}, T = {self.temperature:.3g}"
         ]
         if self.loss is not None:
             lines.append(f"loss {_with_error(self.loss, self.loss_error)} nats per observation")
