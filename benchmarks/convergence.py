@@ -1,8 +1,8 @@
 """How many gradient evaluations score VI and the ELBO need for an equally good posterior.
 
 `python -m benchmarks.convergence [DATASETS] [--jobs N]` writes results/convergence.csv: our DeepAR
-trained with budgets from 1,250 to 5,000 gradient evaluations on each dataset, one seed, at T = 1,
-else at defaults. What is compared is the training ELBO an observation, by one estimator for both,
+trained with budgets from 1,250 to 5,000 gradient evaluations on each dataset, one seed,
+default settings. What is compared is the training ELBO an observation, by one estimator for both,
 
 .. math:: -\\frac1S \\sum_s \\mathrm{loss}(\\theta_s) - \\frac{T}{N} \\mathrm{KL}(q \\,\\|\\, p_T),
 
@@ -48,7 +48,6 @@ def train(dataset: str, method: str, budget: int, seed: int) -> dict[str, Any]:
     estimator = BayesianEstimator(
         network,
         method,
-        inference_kwargs={"temperature": 1.0},
         gradient_evaluations=budget,
         seed=seed,
     )

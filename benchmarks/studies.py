@@ -53,8 +53,8 @@ STUDIES: dict[str, dict[str, Trial]] = {
         for name in ("score", "map", "elbo")
     },
     "temperature": {
-        **{f"score T={t:g}": score(temperature=t) for t in (1.0, 0.3, 0.1, 0.01)},
-        "elbo T=1": Trial("elbo", {"temperature": 1.0}),
+        **{f"score T={t:g}": score(temperature=t) for t in (0.3, 0.1, 0.01)},
+        "score T=auto": score(temperature="auto"),
     },
     "learning rate": {
         f"{name} lr={rate:g}": Trial(name, {"learning_rate": rate})

@@ -158,9 +158,9 @@ def measure(
 MODELS: dict[str, tuple[str, dict[str, Any], int]] = {
     "map": ("map", {}, 1),
     "ensemble": ("ensemble", {"num_members": MEMBERS}, 1),
-    "score": ("score", {"temperature": 1.0}, 1),
+    "score": ("score", {}, 1),
     "score T=0.1": ("score", {"temperature": 0.1}, 1),
-    "elbo_natural": ("elbo_natural", {"temperature": 1.0}, 1),
+    "elbo_natural": ("elbo_natural", {}, 1),
     "elbo_natural T=0.1": ("elbo_natural", {"temperature": 0.1}, 1),
     "ensemble x5": ("ensemble", {"num_members": MEMBERS}, MEMBERS),
 }

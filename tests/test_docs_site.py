@@ -46,5 +46,5 @@ def test_the_site(tmp_path: Path) -> None:
         assert set(import_module(f"tsbnn.{module}").__all__) - named <= IN_WORDS, module
         assert not re.search(r":(func|class|meth|math):", api), module
         assert INHERITED.get(module, set()) <= named
-    for published in ("RESULTS.html", "results/forecasting.csv"):
+    for published in ("RESULTS.html", "results/studies.csv"):
         assert (site / "files/benchmarks" / published).is_file()

@@ -339,7 +339,7 @@ def test_a_spread_that_is_no_posterior_becomes_no_prior(tiny, series, name: str)
 
 def test_a_continued_training_follows_bayes_rule(tiny, series) -> None:
     wrapped = tiny("simple_feedforward")
-    few = {"num_observations": 10}
+    few = {"num_observations": 10, "inference_kwargs": {"temperature": "auto"}}
     old = BayesianEstimator(wrapped, **few).train(series)
     assert old.training_summary["temperature"] < 1
     new = BayesianEstimator(wrapped, **few).train_from(old, series)

@@ -169,7 +169,7 @@ def test_spreads_are_counted_against_the_prior_at_this_temperature(temperature: 
 
 
 def test_quantiles_of_a_large_tensor_are_those_of_all_its_weights() -> None:
-    optimizer = optimizer_of(ELBOVI(warm_start=0.0, temperature=1.0), nn.Linear(60_000, 1))
+    optimizer = optimizer_of(ELBOVI(warm_start=0.0), nn.Linear(60_000, 1))
     spread = torch.rand(60_001, generator=torch.Generator().manual_seed(0)) / 60_000**0.5
     optimizer.posterior.precision.copy_(spread.pow(-2))
     quantiles = optimizer.diagnostics().layers[0].spread

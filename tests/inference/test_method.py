@@ -407,12 +407,14 @@ def test_description_round_trip(inference: InferenceMethod) -> None:
 
 
 @pytest.mark.parametrize("name", ["score", "elbo", "elbo_natural", "alpha", "ssvi"])
-def test_temperature_falls_below_one_where_weights_outnumber_observations(name: str) -> None:
+def test_an_automatic_temperature_falls_below_one_where_weights_outnumber_observations(
+    name: str,
+) -> None:
     module = nn.Sequential(nn.Linear(4, 10), nn.Linear(10, 2))  # 50 and 22 weights
     settings = {"dense_parameters": ("*",)} if name == "ssvi" else {}
 
     def temperature(num_observations: int, **given: Any) -> float:
-        inference = method(name, **settings, **given)
+        inference = method(name, **{"temperature": "auto", **settings, **given})
         made = inference.optimizer(module, num_observations=num_observations, total_steps=100)
         assert made.likelihood_weight == pytest.approx(num_observations / made.temperature)
         return made.temperature
@@ -424,9 +426,9 @@ def test_temperature_falls_below_one_where_weights_outnumber_observations(name: 
     assert temperature(11, bayesian_parameters=("1.*",)) == 0.5
 
 
-def test_chains_sample_bayes_rule_however_few_the_observations() -> None:
+def test_bayes_rule_is_the_default_however_few_the_observations() -> None:
     module = nn.Linear(50, 1)
-    for name in ("sgld", "sghmc", "cyclical", "laplace"):
+    for name in METHODS:
         made = method(name).optimizer(module, num_observations=5, total_steps=100)
         assert made.temperature == 1.0
 

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from tsbnn.inference.adam import adam_step_
 from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.checks import is_count, is_not_negative, is_positive, require
-from tsbnn.inference.method import PosteriorMethod, Temperature
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import Closure
 from tsbnn.inference.posteriors import MeanFieldGaussian, normal_
 
@@ -73,7 +73,6 @@ class AlphaDivergence(PosteriorMethod):
     name: ClassVar[str] = "alpha"
     family = "mean_field"
 
-    temperature: Temperature = "auto"
     warm_start: float = 0.5
     alpha: float = 0.5
     observations_per_site: float | None = 32.0

@@ -235,8 +235,9 @@ class PosteriorMethod(InferenceMethod):
         T of the target: 1 is Bayes' rule, below 1 sharpens the posterior. ``"auto"`` is
         :math:`\min(1, N/D)` with D the weights that get a spread: Bayes' rule, unless there are
         fewer observations than weights. There the divergence from the prior, which grows with D,
-        outweighs what N observations can say, and at T = 1 independent Gaussians fall back to the
-        prior and forecast as if they had seen nothing.
+        outweighs what N observations can say, and independent Gaussians at T = 1 forecast worse
+        than a point. The colder posterior forecasts better, and no longer says how little it
+        knows.
     bayesian_parameters
         Shell-style patterns over parameter names, e.g. ``("param_proj.*",)``: only these get a
         posterior, the rest is trained to its most probable value. All are Bayesian by default.

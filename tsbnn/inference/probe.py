@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tsbnn.inference.checks import is_count, is_not_negative, is_positive, require
-from tsbnn.inference.method import PosteriorMethod, Temperature
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer
 
 
@@ -51,7 +51,6 @@ class ProbingMethod(PosteriorMethod):
         Spread of the draws meanwhile, in prior standard deviations.
     """
 
-    temperature: Temperature = "auto"
     warm_start: float = 0.5
     metric: str = "adam"
     natural_rate: float = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tsbnn.inference.checks import is_count, require
-from tsbnn.inference.method import PosteriorMethod, Temperature
+from tsbnn.inference.method import PosteriorMethod
 
 FAMILIES = ("mean_field", "low_rank", "mixture")
 COMPONENT_WEIGHTS = ("elbo", "equal")
@@ -34,7 +34,6 @@ class VariationalMethod(PosteriorMethod):
         with the best component, as Bayes' rule does; the second is an ensemble of posteriors.
     """
 
-    temperature: Temperature = "auto"
     family: str = "mean_field"
     rank: int = 5
     num_components: int = 3

@@ -108,7 +108,9 @@ def test_a_swap_drops_by_signal_to_noise_and_adds_by_gradient() -> None:
 
 def test_only_active_weights_count_against_the_observations() -> None:
     module = nn.Linear(100, 10)
-    made = SparseSubspaceVI(density=0.1).optimizer(module, num_observations=55, total_steps=50)
+    made = SparseSubspaceVI(density=0.1, temperature="auto").optimizer(
+        module, num_observations=55, total_steps=50
+    )
     # A tenth of the matrix, and the biases.
     assert made.temperature == pytest.approx(55 / 110)
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.adam import BETA2, adam_step_
 from tsbnn.inference.checks import are_texts, is_count, is_positive, require
-from tsbnn.inference.method import PosteriorMethod, Temperature
+from tsbnn.inference.method import PosteriorMethod
 from tsbnn.inference.optimizer import BayesianOptimizer, Closure
 from tsbnn.inference.posteriors import SparseGaussian, normal
 from tsbnn.inference.priors import match_names
@@ -81,7 +81,6 @@ class SparseSubspaceVI(PosteriorMethod):
     family = "sparse"
 
     learning_rate: float = 2e-2
-    temperature: Temperature = "auto"
     warm_start: float = 0.5
     density: float = 0.1
     layout: str = "erdos_renyi"
