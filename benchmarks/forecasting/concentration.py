@@ -12,7 +12,7 @@ import pandas as pd
 from tsbnn.evaluation import StoredScores
 
 FEW = 0.02
-MODELS = ("deepar, score", "deepar, elbo", "deepar, map", "gluonts_deepar")
+MODELS = ("deepar, score", "deepar, elbo", "deepar, map", "deepar, ensemble", "gluonts_deepar")
 
 
 def by_series(scores: StoredScores, metric: str) -> pd.DataFrame:
