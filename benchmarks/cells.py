@@ -185,6 +185,6 @@ def _keep(scores: StoredScores, path: Path) -> None:
 
 
 def _line(cell: Cell, rows: pd.DataFrame) -> str:
-    values = rows.set_index("metric").value
+    values = rows.drop_duplicates("metric").set_index("metric").value
     shown = ", ".join(f"{key} {values[key]:.4g}" for key in SHOWN if key in values)
     return f"{cell.dataset}; {cell.model}; seed {cell.seed}: {shown}"

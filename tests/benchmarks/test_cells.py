@@ -97,3 +97,19 @@ def test_hours_are_those_of_like_cells() -> None:
     assert predicted_hours([Cell("a", "quick", 0)], done) == pytest.approx(0.01)
     assert predicted_hours([Cell("a", "new", 0)], done) == pytest.approx(2.01 / 3)
     assert unfinished([Cell("a", "slow", 1), Cell("a", "slow", 2)], done) == [Cell("a", "slow", 2)]
+
+
+def two_kinds(cell: Cell) -> pd.DataFrame:
+    kinds = {"as it is": 0.8, "calibrated": 0.9}
+    rows = [{"kind": k, "metric": "coverage_95", "value": v} for k, v in kinds.items()]
+    return pd.DataFrame(rows)
+
+
+def test_cells_may_have_rows_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        rows = run_cells(two_kinds, CELLS[:2], "table", by_window=True, folder=tmp_path)
+        assert rows.value.tolist() == [0.8, 0.9, 0.8, 0.9]
+    assert "season of 1; seed 0: coverage_95 0.8" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
