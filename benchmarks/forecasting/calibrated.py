@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.cells import LEVELS, Cell, run_cells
 from benchmarks.forecasting.grid import DATASETS
 from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, estimator
-from benchmarks.output import markdown
+from benchmarks.output import markdown, plain
 from tsbnn.datasets import load
 from tsbnn.evaluation import backtest
 from tsbnn.forecasting import ConformalCalibration
@@ -85,7 +85,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     shown = mean.index.to_frame(index=False)
     for level in LEVELS:
         covered = mean[f"coverage_{level}"].map("{:.1%}".format)
-        widths = mean[f"width_{level}"].map("{:.3g}".format)
+        widths = mean[f"width_{level}"].map(lambda width: plain(width, 3))
         shown[f"{level} %: coverage / width"] = (covered + " / " + widths).to_numpy()
     nominal = pd.Series({f"coverage_{level}": level / 100 for level in LEVELS})
     worst = (mean[nominal.index] - nominal).abs().max(axis=1)
