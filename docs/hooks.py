@@ -47,10 +47,9 @@ def _outside(page: str, link: str) -> str | None:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn links out of docs/ into links to the published files; folders are just named."""
-    if page.file.src_uri.startswith(PUBLISHED):
-        return markdown.replace("](../docs/", "](../../")
-
     uri = page.file.src_uri
+    if uri.startswith(PUBLISHED):
+        return re.sub(r"\]\((\.\./)+docs/", "](" + "../" * uri.count("/"), markdown)
 
     def published(match: re.Match[str]) -> str:
         text, link = match.groups()

@@ -39,6 +39,8 @@ def test_the_site(tmp_path: Path) -> None:
         fetched = [one or other for one, other in FETCHED.findall(text)]
         assert [url for url in fetched if url.startswith(("http:", "https:", "//"))] == []
         assert 'class="arithmatex"' not in text, page.name
+        images = re.findall(r'src="([^":]+\.png)"', text)
+        assert [image for image in images if not (page.parent / image).is_file()] == [], page.name
     assert "<math" in (site / "score.html").read_text(encoding="utf-8")
     for module in MODULES:
         api = (site / f"api/{module}.html").read_text(encoding="utf-8")
@@ -46,5 +48,5 @@ def test_the_site(tmp_path: Path) -> None:
         assert set(import_module(f"tsbnn.{module}").__all__) - named <= IN_WORDS, module
         assert not re.search(r":(func|class|meth|math):", api), module
         assert INHERITED.get(module, set()) <= named
-    for published in ("RESULTS.html", "results/studies.csv"):
+    for published in ("RESULTS.html", "results/forecasting.html", "results/studies.csv"):
         assert (site / "files/benchmarks" / published).is_file()
