@@ -31,32 +31,30 @@ def validate(cell: Cell, estimator: Any, windows: dict[str, int] | None = None) 
         ``windows`` and ``stride`` of the backtest in place of :data:`WINDOWS`.
     """
     data = load(cell.dataset)
-    all_windows = {"windows": data.windows, "stride": data.stride}
-    return backtest(
-        {cell.model: estimator},
-        data.validation,
-        prediction_length=data.prediction_length,
-        **(windows or WINDOWS.get(cell.dataset) or all_windows),
-        season=data.season,
-        training_data=data.validation_training,
-        seeds=(cell.seed,),
-        baselines=False,
-        dataset_name=cell.dataset,
-        keep_forecasts=False,
-    )
+    laid = windows or WINDOWS.get(cell.dataset) or _all(data)
+    return _scored(cell, estimator, data, data.validation, data.validation_training, laid)
 
 
 def test(cell: Cell, estimator: Any) -> Backtest:
     """Train on what lies before the test range of a dataset and score all its windows."""
     data = load(cell.dataset)
+    return _scored(cell, estimator, data, data.dataset, data.training, _all(data))
+
+
+def _all(data: Any) -> dict[str, int]:
+    return {"windows": data.windows, "stride": data.stride}
+
+
+def _scored(
+    cell: Cell, estimator: Any, data: Any, dataset: Any, training: Any, windows: dict[str, int]
+) -> Backtest:
     return backtest(
         {cell.model: estimator},
-        data.dataset,
+        dataset,
         prediction_length=data.prediction_length,
-        windows=data.windows,
-        stride=data.stride,
+        **windows,
         season=data.season,
-        training_data=data.training,
+        training_data=training,
         seeds=(cell.seed,),
         baselines=False,
         dataset_name=cell.dataset,

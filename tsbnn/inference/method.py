@@ -221,10 +221,6 @@ class InferenceMethod:
             require(key in known, f"setting of {cls.name!r}", key, f"one of {', '.join(known)}")
 
 
-#: T, or "auto": min(1, N/D).
-Temperature = float | Literal["auto"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class PosteriorMethod(InferenceMethod):
     r"""Settings that all methods with a spread share.
@@ -248,7 +244,7 @@ class PosteriorMethod(InferenceMethod):
         known ``total_steps`` there is no warm start.
     """
 
-    temperature: Temperature = 1.0
+    temperature: float | Literal["auto"] = 1.0
     bayesian_parameters: tuple[str, ...] | None = None
     warm_start: float = 0.0
 
