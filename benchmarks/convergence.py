@@ -44,7 +44,7 @@ def train(dataset: str, method: str, budget: int, seed: int) -> dict[str, Any]:
         prediction_length=data.prediction_length,
         num_feat_dynamic_real=data.dataset.num_feat_dynamic_real,
         trainer_kwargs=quiet,
-    )
+    ).adapted_to(data.training)
     estimator = BayesianEstimator(
         network,
         method,

@@ -68,6 +68,7 @@ STUDIES: dict[str, dict[str, Trial]] = {
     "network": {
         "map 80 units": Trial("map", network={"hidden_size": 80}),
         "map context of 3 horizons": Trial("map", network={"context_length": 3}),
+        "score context of 3 horizons": Trial("score", network={"context_length": 3}),
         "map scaling std": Trial("map", network={"scaling": "std"}),
         "map batch 128": Trial("map", network={"batch_size": 128}),
         "map 20 units": Trial("map", network={"hidden_size": 20}),
@@ -75,7 +76,10 @@ STUDIES: dict[str, dict[str, Trial]] = {
         "score 10 units, one layer": Trial("score", network={"hidden_size": 10, "num_layers": 1}),
     },
     "prior": {f"score gain={gain:g}": score(prior=FanInPrior(gain=gain)) for gain in (2.0, 0.5)},
-    "layers": {"score last layer": score(bayesian_parameters=("param_proj*",))},
+    "layers": {
+        "score last layer": score(bayesian_parameters=("param_proj*",)),
+        "score upper half": score(bayesian_parameters=("param_proj*", "*_l1")),
+    },
     "averaging": {"score averaging_share=0.25": score(averaging_share=0.25)},
     "mixture": {"score mixture": score(family="mixture")},
     "low rank": {"score low rank": score(family="low_rank")},

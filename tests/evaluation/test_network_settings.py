@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from gluonts.torch import SimpleFeedForwardEstimator
 
 from tests.evaluation.doubles import Fake
@@ -33,6 +35,16 @@ def test_settings_are_settled_ones_in_json_terms() -> None:
         "hidden_dimensions"
     ] == [20, 20]
     assert network_settings(Fake(5, 2.0)) == {"spread": 2.0}
+
+
+def test_defaults_that_follow_the_data_are_shown_as_they_were() -> None:
+    """A week of days teaches no time feature, and half of it knows lags up to 3."""
+    data = [{"start": pd.Period("2024-01-01", "D"), "target": np.ones(7)}]
+    for estimator in (deepar(), BayesianEstimator(deepar())):
+        found = network_settings(estimator, data)
+        assert found["lags_seq"] == [1, 2, 3]
+        assert "time_features" not in found
+    assert network_settings(Fake(5, 2.0), data) == {"spread": 2.0}
 
 
 def test_a_posterior_does_not_use_the_optimizer_of_its_network() -> None:

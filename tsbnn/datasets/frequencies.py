@@ -103,22 +103,22 @@ class Frequency:
         numpy.ndarray
             int64, ``n``: period ordinals in units, not in steps of ``n`` units.
         """
-        with _business_periods_quietly():
+        with business_periods_quietly():
             return np.asarray(stamps.to_period(self._period_offset).astype("int64"))
 
     def period(self, ordinal: int) -> pd.Period:
         """The period with this ordinal."""
-        with _business_periods_quietly():
+        with business_periods_quietly():
             return pd.Period(ordinal=int(ordinal), freq=self._period_offset)
 
     def start(self, ordinal: int) -> np.datetime64:
         """First moment of the period with this ordinal."""
-        with _business_periods_quietly():
+        with business_periods_quietly():
             return self.period(ordinal).start_time.to_datetime64()
 
 
 @contextlib.contextmanager
-def _business_periods_quietly() -> Iterator[None]:
+def business_periods_quietly() -> Iterator[None]:
     """Silence pandas' notice that business-day periods go away in version 3, which is excluded."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Period(Dtype\[B\]| with BDay)", FutureWarning)

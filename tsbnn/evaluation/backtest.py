@@ -146,7 +146,8 @@ def backtest(
                 logger.warning("%s with seed %d failed: %s", name, seed, error)
                 result.failures[name, seed] = error
                 continue
-            about = {**describe(estimator), "network_settings": network_settings(estimator)}
+            told = network_settings(estimator, data)
+            about = {**describe(estimator), "network_settings": told}
             result.add(name, seed, about, done, scores, values, keep_forecasts=keep_forecasts)
 
     for name, estimator in models.items():

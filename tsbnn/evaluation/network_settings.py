@@ -15,7 +15,7 @@ _OF_OPTIMIZER = ("lr", "weight_decay", "patience", "trainer_kwargs")
 _OF_TRAINER = ("max_epochs", "max_steps", "gradient_clip_val")
 
 
-def network_settings(estimator: Any) -> dict[str, Any]:
+def network_settings(estimator: Any, training_data: Any = None) -> dict[str, Any]:
     """The arguments of an estimator by name, as its attributes have them, defaults settled.
 
     Of an estimator around another one (in its ``estimator`` attribute) those of the other, without
@@ -26,7 +26,11 @@ def network_settings(estimator: Any) -> dict[str, Any]:
     ----------
     estimator
         GluonTS's, or one like them.
+    training_data
+        What it is trained on. Ours have defaults that follow it (``adapted_to``).
     """
+    if training_data is not None and hasattr(estimator, "adapted_to"):
+        estimator = estimator.adapted_to(training_data)
     inner = getattr(estimator, "estimator", None)
     is_wrapped = inner is not None
     network = inner if is_wrapped else estimator

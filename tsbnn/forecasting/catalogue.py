@@ -95,7 +95,8 @@ def network(
     time_features
         What the network is told of the calendar: names of
         :data:`tsbnn.forecasting.time_features.TIME_FEATURES` or such functions; nothing if empty.
-        None takes those that GluonTS has for the frequency.
+        None takes those that GluonTS has for the frequency; our networks leave out what their
+        training data cannot teach.
     **settings
         Further arguments of the estimator.
 

@@ -256,6 +256,28 @@ class BayesianEstimator(Estimator):
             ckpt_path=ckpt_path,
         )
 
+    def adapted_to(self, training_data: Dataset) -> "BayesianEstimator":
+        """Return the estimator that :meth:`train` trains.
+
+        One of ours leaves out default lags and time features that the data cannot teach, see
+        :meth:`tsbnn.DeepAREstimator.adapted_to`; GluonTS's stay as they are.
+        """
+        if not hasattr(self.estimator, "adapted_to"):
+            return self
+        return self._around(self.estimator.adapted_to(training_data))
+
+    def adapted_like(self, predictor: BayesianPredictor) -> "BayesianEstimator":
+        """Return the estimator that :meth:`train_from` trains: it reads what the old one reads."""
+        if not hasattr(self.estimator, "adapted_like"):
+            return self
+        return self._around(self.estimator.adapted_like(predictor))
+
+    def _around(self, estimator: Any) -> "BayesianEstimator":
+        other = copy.copy(self)
+        other.estimator = estimator
+        other.__init_args__ = {**self.__init_args__, "estimator": estimator}
+        return other
+
     def with_seed(self, seed: int | None) -> "BayesianEstimator":
         """Return an estimator that differs in its seed only.
 

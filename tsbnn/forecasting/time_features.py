@@ -29,6 +29,18 @@ TIME_FEATURES: Mapping[str, TimeFeature] = {
     "month_of_year": month_of_year,
 }
 
+#: How many days the cycle of each takes, at least.
+CYCLES: Mapping[TimeFeature, float] = {
+    second_of_minute: 1 / 1440,
+    minute_of_hour: 1 / 24,
+    hour_of_day: 1.0,
+    day_of_week: 7.0,
+    day_of_month: 30.0,
+    day_of_year: 365.0,
+    week_of_year: 365.0,
+    month_of_year: 365.0,
+}
+
 
 def named_time_features(features: str | Sequence[str | Callable[..., Any]]) -> list[TimeFeature]:
     """Return the functions of the names; functions stay as they are.

@@ -77,6 +77,10 @@ def train(
         raise ValueError("time_limit plans a training from its beginning: leave ckpt_path out")
     if cache_limit is not None:
         check_count(cache_limit, "cache_limit")
+    if from_predictor is None:
+        bayesian = bayesian.adapted_to(training_data)
+    else:
+        bayesian = bayesian.adapted_like(from_predictor)
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
     keep_freed_memory()
     with ExitStack() as stack:

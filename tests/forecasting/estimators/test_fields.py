@@ -108,7 +108,7 @@ def test_missing_values_count_for_nothing(name, build) -> None:
     predictor = trained(build(name), data)
     assert np.isfinite(paths(predictor, data)).all()
     module = predictor.prediction_net.eval()
-    estimator = build(name)
+    estimator = build(name).adapted_to(data)
     transformed = estimator.create_transformation().apply(data, is_train=True)
     (batch,) = estimator.create_validation_data_loader(transformed, module)
     with torch.no_grad():

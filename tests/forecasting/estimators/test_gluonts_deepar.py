@@ -100,11 +100,12 @@ def test_weights_of_a_trained_gluonts_deepar_forecast_the_same(data) -> None:
     quiet = {"max_epochs": 1, "enable_progress_bar": False, "enable_model_summary": False}
     settings = {"freq": "D", "prediction_length": 3, "num_batches_per_epoch": 20}
     with RandomStream(2).active():
-        estimator = DeepAREstimator(**settings, trainer_kwargs=quiet)
+        estimator = DeepAREstimator(**settings, trainer_kwargs=quiet).adapted_to(data)
+        settings |= {"lags_seq": estimator.lags_seq, "time_features": estimator.time_features}
         predictor = estimator.train(data)
-        module = GluontsDeepAREstimator(**settings).create_lightning_module()
-        module.model.load_state_dict(predictor.network.model.state_dict())
         theirs = GluontsDeepAREstimator(**settings)
+        module = theirs.create_lightning_module()
+        module.model.load_state_dict(predictor.network.model.state_dict())
         twin = theirs.create_predictor(theirs.create_transformation(), module)
         samples = [
             np.stack([f.samples for f in p.predict(data, num_samples=2000)])

@@ -126,7 +126,7 @@ def val_loss(estimator, predictor, data) -> float:
 
 def test_validation_keeps_the_best_weights(name, build, series) -> None:
     """The steps are so long that they destroy the network: the best weights are early ones."""
-    estimator = build(name, lr=3.0, trainer_kwargs={"max_epochs": 4})
+    estimator = build(name, lr=3.0, trainer_kwargs={"max_epochs": 4}).adapted_to(series)
     with RandomStream(0).active():
         output = estimator.train_model(series, series)
     logged = float(output.trainer.callback_metrics["val_loss"])

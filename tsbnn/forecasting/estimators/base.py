@@ -25,15 +25,14 @@ from gluonts.transform import (
 from gluonts.transform.sampler import InstanceSampler
 from torch import nn
 
+from tsbnn.forecasting.estimators.adapting import AdaptingEstimator
 from tsbnn.forecasting.estimators.checks import (
     check_learning,
     check_sampler,
     settled_cardinality,
-    settled_time_features,
 )
 from tsbnn.forecasting.estimators.fields import transformation
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
-from tsbnn.forecasting.estimators.maximum_likelihood import MaximumLikelihoodEstimator
 from tsbnn.forecasting.windows.window_sampler import no_window
 from tsbnn.networks.checks import check_default_scale, check_rate, check_scaling, check_whole
 from tsbnn.networks.head import check_head
@@ -50,7 +49,7 @@ _PAST_COVARIATES = "past_feat_dynamic_real"
 _LABELS = ["future_target", "future_observed_values"]
 
 
-class NetworkEstimator(MaximumLikelihoodEstimator):
+class NetworkEstimator(AdaptingEstimator):
     """A GluonTS estimator of one of our networks; subclasses add what is the network's own.
 
     The arguments are those of :class:`DeepAREstimator`, which says what they mean. Subclasses
@@ -132,7 +131,7 @@ class NetworkEstimator(MaximumLikelihoodEstimator):
         self.scaling = check_scaling(scaling)
         check_head(distr_output, self.scaling)
         self.default_scale = check_default_scale(default_scale)
-        self.time_features = settled_time_features(freq, time_features)
+        self._settle_time_features(time_features)
         self.num_parallel_samples = num_parallel_samples
         self.batch_size = batch_size
         self.num_batches_per_epoch = num_batches_per_epoch

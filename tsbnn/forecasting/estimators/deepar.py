@@ -12,15 +12,15 @@ from gluonts.transform import MissingValueImputation
 from gluonts.transform.sampler import InstanceSampler
 
 from tsbnn.forecasting.estimators.base import NetworkEstimator
-from tsbnn.forecasting.estimators.checks import settled_lags
 from tsbnn.networks.deepar import DeepAR
 
 
 class DeepAREstimator(NetworkEstimator):
     """Trains a :class:`tsbnn.networks.DeepAR` (Salinas, Flunkert, Gasthaus, arXiv 1704.04110).
 
-    Names and defaults are those of GluonTS's ``DeepAREstimator``, and so is the network: equal
-    weights give equal likelihoods (:func:`tsbnn.networks.from_gluonts` copies them). It works on
+    Names and defaults are those of GluonTS's ``DeepAREstimator``, but for lags and time features
+    that the training data cannot teach, and so is the network: equal weights give equal
+    likelihoods (:func:`tsbnn.networks.from_gluonts` copies them). It works on
     its own, trained by maximum likelihood, and inside :class:`tsbnn.BayesianEstimator`.
 
     Parameters
@@ -58,9 +58,10 @@ class DeepAREstimator(NetworkEstimator):
         Scale of a context without observations; by default the mean scale of the batch.
     lags_seq
         Steps back to the earlier values that the network sees at each step, from 1; by default
-        GluonTS's for the frequency.
+        GluonTS's for the frequency that at least half of all training points know.
     time_features
-        Functions of the calendar; by default GluonTS's for the frequency.
+        Functions of the calendar; by default GluonTS's for the frequency whose cycle the training
+        data go through twice. See :meth:`adapted_to`.
     num_parallel_samples
         Paths per series of a forecast.
     batch_size
@@ -147,7 +148,7 @@ class DeepAREstimator(NetworkEstimator):
         )
         self.num_layers = num_layers
         self.hidden_size = hidden_size
-        self.lags_seq = settled_lags(freq, lags_seq)
+        self._settle_lags(lags_seq)
 
     def create_network(self) -> DeepAR:
         """Build the network, with initial weights from torch's global random state."""

@@ -12,7 +12,7 @@ from gluonts.transform import MissingValueImputation
 from gluonts.transform.sampler import InstanceSampler
 
 from tsbnn.forecasting.estimators.base import NetworkEstimator
-from tsbnn.forecasting.estimators.checks import check_heads, settled_lags
+from tsbnn.forecasting.estimators.checks import check_heads
 from tsbnn.networks.transformer import Transformer
 
 
@@ -112,7 +112,7 @@ class TransformerEstimator(NetworkEstimator):
         self.nhead = nhead
         self.num_layers = num_layers
         self.dim_feedforward = dim_feedforward
-        self.lags_seq = settled_lags(freq, lags_seq)
+        self._settle_lags(lags_seq)
 
     def create_network(self) -> Transformer:
         """Build the network, with initial weights from torch's global random state."""

@@ -1,0 +1,115 @@
+"""What it brings to leave out lags and calendar features that the training data cannot teach.
+
+`python -m benchmarks.inputs [--datasets ...] [--jobs N]` writes results/inputs.csv: our DeepAR with
+its default inputs (see `tsbnn.forecasting.estimators.teachable`) and with all that GluonTS has for
+the frequency, by score VI and by MAP, 5,000 gradient evaluations, two seeds, on windows that
+lie before every test range. The first two sets end where a year does: half a year of Victoria's
+demand, July to December, trains a network for the four weeks from 4 January on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.cells import Cell, run_cells
+from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, INFERENCE, LEARNING_RATES
+from benchmarks.output import markdown, plain
+from benchmarks.protocol import validate
+from tsbnn import BayesianEstimator
+from tsbnn.datasets import load
+from tsbnn.evaluation import Backtest, backtest
+from tsbnn.forecasting.catalogue import features, network
+
+HALF_YEARS = {f"vic_electricity, half of {year}": year for year in (2012, 2013)}
+DATASETS = (*HALF_YEARS, "seattle_weather", "etth1", "nyc_taxi")
+METHODS, SEEDS = ("score", "map"), (0, 1)
+TAUGHT, ALL = "default inputs", "all of GluonTS"
+DAYS = 28
+
+
+def evaluate(cell: Cell) -> Backtest:
+    """Train DeepAR with the inputs that the cell's model names, and score its forecasts."""
+    method, inputs = cell.model.split(", ")
+    data = load("vic_electricity" if cell.dataset in HALF_YEARS else cell.dataset)
+
+    def deepar(**arguments: Any) -> Any:
+        known = features(data.dataset)
+        return network("deepar", prediction_length=data.prediction_length, **known, **arguments)
+
+    chosen = deepar()
+    if inputs == ALL:
+        chosen = deepar(lags_seq=chosen.lags_seq, time_features=chosen.time_features)
+    name, settings = INFERENCE[method]
+    if method in LEARNING_RATES:
+        settings = settings | {"learning_rate": LEARNING_RATES[method]}
+    estimator = BayesianEstimator(
+        chosen, name, inference_kwargs=settings, gradient_evaluations=GRADIENT_EVALUATIONS
+    )
+    if cell.dataset not in HALF_YEARS:
+        return validate(cell, estimator)
+    year = HALF_YEARS[cell.dataset]
+    (series,) = data.dataset
+    return backtest(
+        {cell.model: estimator},
+        [cut(series, f"{year}-07-01", f"{year + 1}-02-01")],
+        prediction_length=data.prediction_length,
+        windows=DAYS,
+        season=data.season,
+        training_data=[cut(series, f"{year}-07-01", f"{year + 1}-01-04")],
+        seeds=(cell.seed,),
+        baselines=False,
+        dataset_name=cell.dataset,
+        keep_forecasts=False,
+    )
+
+
+def cut(series: Any, first: str, last: str) -> dict[str, Any]:
+    """Take the steps of a series from one timestamp up to another, which is left out."""
+    begin, end = (pd.Period(stamp, series["start"].freq) for stamp in (first, last))
+    steps = slice((begin - series["start"]).n, (end - series["start"]).n)
+    return {
+        **series,
+        "start": begin,
+        "target": series["target"][steps],
+        "feat_dynamic_real": series["feat_dynamic_real"][:, steps],
+    }
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line a dataset and method: mean_wQL and 95 % coverage with either inputs."""
+    shown = rows[rows.metric.isin(["mean_wql", "coverage_95"])].copy()
+    shown[["method", "inputs"]] = shown.model.str.split(", ").tolist()
+    keys = ["dataset", "method", "inputs", "metric"]
+    mean = shown.groupby(keys, sort=False).value.mean().unstack(["inputs", "metric"])
+    lines = mean.index.to_frame(index=False)
+    for inputs in (ALL, TAUGHT):
+        lines[f"{inputs}: mean_wQL"] = [plain(v, 3) for v in mean[inputs, "mean_wql"]]
+    change = mean[TAUGHT, "mean_wql"] / mean[ALL, "mean_wql"] - 1
+    lines["change"] = change.map("{:+.1%}".format).to_numpy()
+    for inputs in (ALL, TAUGHT):
+        covered = mean[inputs, "coverage_95"].map("{:.1%}".format)
+        lines[f"{inputs}: 95 % covers"] = covered.to_numpy()
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--datasets", nargs="*", default=DATASETS)
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    given = parser.parse_args()
+    cells = [
+        Cell(dataset, f"{method}, {inputs}", seed)
+        for dataset in given.datasets
+        for seed in SEEDS
+        for method in METHODS
+        for inputs in (TAUGHT, ALL)
+    ]
+    rows = run_cells(evaluate, cells, "inputs", jobs=given.jobs)
+    print(f"\n{markdown(table(rows))}")
+
+
+if __name__ == "__main__":
+    main()

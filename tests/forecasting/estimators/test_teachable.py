@@ -1,0 +1,181 @@
+"""Lags and calendar features that the training data cannot teach are left out by default."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from gluonts.core import serde
+from gluonts.time_feature import (
+    day_of_month,
+    day_of_week,
+    day_of_year,
+    hour_of_day,
+    time_features_from_frequency_str,
+)
+from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.forecasting.estimators.conftest import QUIET
+from tsbnn import BayesianEstimator, DeepAREstimator
+from tsbnn.forecasting.estimators.teachable import (
+    Extent,
+    teachable_lags,
+    teachable_time_features,
+)
+
+TINY = {"hidden_size": 3, "num_layers": 1, "num_batches_per_epoch": 1, "batch_size": 2}
+DAILY = [day_of_week, day_of_month, day_of_year]
+
+
+def series(start: str, length: int, freq: str = "D", gaps: slice = slice(0)) -> dict[str, object]:
+    target = np.arange(float(length))
+    target[gaps] = np.nan
+    return {"start": pd.Period(start, freq), "target": target}
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    lags=st.sets(st.integers(1, 60), min_size=1, max_size=8),
+)
+def test_lags_are_known_at_half_of_all_points(lengths: list[int], lags: set[int]) -> None:
+    """Against counting, point by point."""
+    kept = teachable_lags(sorted(lags), Extent(np.array(lengths), 0.0))
+    assert min(lags) in kept
+    for lag in lags - {min(lags)}:
+        known = [position >= lag for length in lengths for position in range(length)]
+        assert (lag in kept) == (sum(known) * 2 >= len(known))
+
+
+def test_the_order_of_lags_stays() -> None:
+    assert teachable_lags([7, 1, 90, 30], Extent(np.array([100]), 0.0)) == [7, 1, 30]
+
+
+@pytest.mark.parametrize(
+    ("days", "taught"),
+    [
+        (13, []),
+        (14, [day_of_week]),
+        (59, [day_of_week]),
+        (60, [day_of_week, day_of_month]),
+        (729, [day_of_week, day_of_month]),
+        (730, DAILY),
+    ],
+)
+def test_calendar_features_need_two_cycles(days: int, taught: list[object]) -> None:
+    """Their order stays, and functions that GluonTS does not have are the caller's own."""
+
+    def own(index: pd.PeriodIndex) -> np.ndarray:
+        return np.zeros(len(index))
+
+    extent = Extent.of([series("2023-06-10", days)])
+    assert extent.days == days
+    assert teachable_time_features([own, *DAILY], extent) == [own, *taught]
+
+
+@pytest.mark.parametrize("start", ["2019-03-01", "2020-02-29", "2020-03-01", "2023-12-31"])
+def test_two_years_are_two_years_whatever_the_leap_day(start: str) -> None:
+    first = pd.Period(start, "D")
+    days = (pd.Period(year=first.year + 2, month=3, day=1, freq="D") - first).n
+    extent = Extent.of([series(start, max(days, 730))])
+    assert teachable_time_features([day_of_year], extent) == [day_of_year]
+
+
+@pytest.mark.parametrize("freq", ["s", "15min", "h", "6h", "D", "B", "W-SUN", "W-WED", "M", "Q"])
+def test_every_default_feature_has_a_cycle(freq: str) -> None:
+    """With data enough all of GluonTS's features are given, and with two points none."""
+    with warnings.catch_warnings():
+        # GluonTS's and pandas' own, of aliases and business days.
+        warnings.simplefilter("ignore", FutureWarning)
+        features = time_features_from_frequency_str(freq)
+        start = pd.Period("2020-01-01", freq)
+    steps = {"s": 8e7, "15min": 1e5}.get(freq, 2e4)
+    long = Extent.of([{"start": start, "target": np.zeros(int(steps))}])
+    assert teachable_time_features(features, long) == features
+    short = Extent.of([{"start": start, "target": np.zeros(2)}])
+    assert not [f for f in teachable_time_features(features, short) if f is not hour_of_day]
+
+
+def test_extent_counts_from_the_first_observed_point_of_all_series_to_the_last() -> None:
+    extent = Extent.of(
+        [
+            series("2020-01-01", 10, gaps=slice(0, 4)),
+            series("2020-01-03", 20, gaps=slice(15, None)),
+            series("2019-01-01", 5, gaps=slice(None)),
+        ]
+    )
+    np.testing.assert_array_equal(extent.lengths, [6, 15])
+    # 3 January, when the second begins, to 17 January.
+    assert extent.days == 15
+    empty = Extent.of([])
+    assert (len(empty.lengths), empty.days) == (0, 0.0)
+
+
+def test_one_step_may_be_written_in_two_ways_and_lie_before_timestamps_begin() -> None:
+    extent = Extent.of([series("1500-01-01", 24, "h"), series("1500-01-01 12:00", 24, "60min")])
+    assert extent.days == 1.5
+    six = Extent.of([series("2020-01-01", 4, "6h"), series("2020-01-02", 4, "6h")])
+    assert six.days == 2
+
+
+def test_what_nobody_chose_is_adapted(build) -> None:
+    data = [series("2023-01-01", 40)]
+    plain = DeepAREstimator(freq="D", prediction_length=2)
+    adapted = plain.adapted_to(data)
+    assert adapted.time_features == [day_of_week]
+    assert adapted.lags_seq == [lag for lag in plain.lags_seq if lag <= 20]
+    assert max(plain.lags_seq) > 1000
+    # What is chosen stays chosen, and so it is written.
+    assert adapted.adapted_to([series("2023-01-01", 4000)]) is adapted
+    again = serde.decode(serde.encode(adapted))
+    assert (again.lags_seq, again.time_features) == (adapted.lags_seq, adapted.time_features)
+    given = DeepAREstimator(freq="D", prediction_length=2, lags_seq=[1, 99], time_features=DAILY)
+    assert given.adapted_to(data) is given
+    half = DeepAREstimator(freq="D", prediction_length=2, lags_seq=[1, 99]).adapted_to(data)
+    assert (half.lags_seq, half.time_features) == ([1, 99], [day_of_week])
+    patches = build("patch_transformer", freq="D").adapted_to(data)
+    assert patches.time_features == [day_of_week]
+    assert not hasattr(patches, "lags_seq")
+
+
+def test_an_estimator_around_one_of_ours_is_adapted_and_others_are_not() -> None:
+    data = [series("2023-01-01", 40)]
+    ours = BayesianEstimator(DeepAREstimator(freq="D", prediction_length=2), "map")
+    assert ours.adapted_to(data).estimator.time_features == [day_of_week]
+    assert ours.estimator.time_features == DAILY
+    theirs = BayesianEstimator(GluontsDeepAREstimator(freq="D", prediction_length=2), "map")
+    assert theirs.adapted_to(data) is theirs
+
+
+def around(bayesian: bool, **arguments: object) -> object:
+    estimator = DeepAREstimator(
+        freq="D", prediction_length=2, trainer_kwargs={**QUIET, "max_epochs": 1}, **TINY
+    )
+    return BayesianEstimator(estimator, "map") if bayesian else estimator
+
+
+@pytest.mark.parametrize("bayesian", [False, True])
+def test_training_that_goes_on_reads_what_the_old_network_reads(bayesian: bool) -> None:
+    """However long the new data are; the estimator itself stays as it was."""
+    estimator = around(bayesian)
+    before = serde.dump_json(estimator)
+    first = estimator.train([series("2023-01-01", 40)])
+    then = estimator.train_from(first, [series("2019-01-01", 2000)])
+    anew = estimator.train([series("2019-01-01", 2000)])
+
+    def network(predictor):
+        module = predictor.prediction_net
+        return module.network if bayesian else module.model
+
+    for predictor in (first, then):
+        assert max(network(predictor).lags_seq) <= 20
+        # Day of the week, and the age.
+        assert network(predictor).num_feat_dynamic_real == 2
+    assert max(network(anew).lags_seq) == 729
+    assert network(anew).num_feat_dynamic_real == 4
+    assert serde.dump_json(estimator) == before
+    (forecast,) = then.predict([series("2023-01-01", 40)])
+    assert np.isfinite(forecast.samples).all()
