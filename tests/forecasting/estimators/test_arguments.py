@@ -41,6 +41,7 @@ BAD = [
     ({"prediction_length": "many"}, "prediction_length"),
     ({"trainer_kwargs": 3}, "trainer_kwargs"),
     ({"distr_output": "student"}, "distr_output"),
+    ({"age_feature": "sometimes"}, "age_feature"),
 ]
 
 

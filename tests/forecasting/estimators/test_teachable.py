@@ -37,13 +37,17 @@ def series(start: str, length: int, freq: str = "D", gaps: slice = slice(0)) -> 
     return {"start": pd.Period(start, freq), "target": target}
 
 
+def lengths_only(lengths: list[int]) -> Extent:
+    return Extent(np.array(lengths), 0.0)
+
+
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5),
     lags=st.sets(st.integers(1, 60), min_size=1, max_size=8),
 )
 def test_lags_are_known_at_half_of_all_points(lengths: list[int], lags: set[int]) -> None:
     """Against counting, point by point."""
-    kept = teachable_lags(sorted(lags), Extent(np.array(lengths), 0.0))
+    kept = teachable_lags(sorted(lags), lengths_only(lengths))
     assert min(lags) in kept
     for lag in lags - {min(lags)}:
         known = [position >= lag for length in lengths for position in range(length)]
@@ -51,7 +55,7 @@ def test_lags_are_known_at_half_of_all_points(lengths: list[int], lags: set[int]
 
 
 def test_the_order_of_lags_stays() -> None:
-    assert teachable_lags([7, 1, 90, 30], Extent(np.array([100]), 0.0)) == [7, 1, 30]
+    assert teachable_lags([7, 1, 90, 30], lengths_only([100])) == [7, 1, 30]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +123,19 @@ def test_one_step_may_be_written_in_two_ways_and_lie_before_timestamps_begin() -
     assert extent.days == 1.5
     six = Extent.of([series("2020-01-01", 4, "6h"), series("2020-01-02", 4, "6h")])
     assert six.days == 2
+
+
+def test_without_an_age_a_zero_stands_in_its_place(build, name) -> None:
+    """So that networks with and without are as wide; a forecast does not depend on the start."""
+    data = [series("2020-01-01", 60, "h")]
+    fields = [
+        next(iter(build(name, age_feature=age).create_transformation().apply(data, True)))
+        for age in (True, False)
+    ]
+    with_age, without = (entry["time_feat"] for entry in fields)
+    np.testing.assert_allclose(with_age[-1], np.log10(2.0 + np.arange(60)), rtol=1e-6)
+    np.testing.assert_array_equal(without[-1], np.zeros(60))
+    np.testing.assert_array_equal(with_age[:-1], without[:-1])
 
 
 def test_what_nobody_chose_is_adapted(build) -> None:

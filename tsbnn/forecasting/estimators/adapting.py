@@ -25,7 +25,7 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
     """Trains a copy of itself that reads what the training data can teach.
 
     ``lags_seq`` and ``time_features`` that nobody chose are GluonTS's for the frequency, less those
-    that the data cannot teach; what was chosen stays. Subclasses set ``freq`` and settle both.
+    that the data cannot teach; what was chosen stays. Subclasses set ``freq``, then settle both.
     """
 
     freq: str
@@ -68,7 +68,7 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
         return self._reading(found)
 
     def adapted_like(self, predictor: Predictor) -> Self:
-        """Return the estimator with the lags and calendar of a trained predictor's network."""
+        """Return the estimator that reads what a trained predictor's network reads."""
         return self._reading(inputs_of(predictor))
 
     def _reading(self, inputs: dict[str, Any]) -> Self:

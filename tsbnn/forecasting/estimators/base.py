@@ -89,6 +89,7 @@ class NetworkEstimator(AdaptingEstimator):
         train_sampler: InstanceSampler | None,
         validation_sampler: InstanceSampler | None,
         nonnegative_pred_samples: bool,
+        age_feature: bool,
         **sizes: int,
     ) -> None:
         settings = {"max_epochs": 100, "gradient_clip_val": 10.0} | (trainer_kwargs or {})
@@ -132,6 +133,7 @@ class NetworkEstimator(AdaptingEstimator):
         check_head(distr_output, self.scaling)
         self.default_scale = check_default_scale(default_scale)
         self._settle_time_features(time_features)
+        self.age_feature = age_feature
         self.num_parallel_samples = num_parallel_samples
         self.batch_size = batch_size
         self.num_batches_per_epoch = num_batches_per_epoch
@@ -168,7 +170,8 @@ class NetworkEstimator(AdaptingEstimator):
     def network_arguments(self) -> dict[str, Any]:
         """Arguments that every network takes.
 
-        As in GluonTS, series without static features have one category and one 0.
+        As in GluonTS, series without static features have one category and one 0. Where the age
+        is left out, a 0 stands in its place.
         """
         return {
             "context_length": self.context_length,

@@ -78,6 +78,10 @@ class DeepAREstimator(NetworkEstimator):
         Which windows; by default one per series and pass on average, and the last one.
     nonnegative_pred_samples
         Cut paths at 0 once they are drawn.
+    age_feature
+        Whether the network is told how old a series is, log10(2 + t) after t steps. Where all
+        series begin together and forecasts reach far beyond the training data, without refitting,
+        every forecast is older than any training window: try False on validation windows.
 
     Raises
     ------
@@ -116,6 +120,7 @@ class DeepAREstimator(NetworkEstimator):
         validation_sampler: InstanceSampler | None = None,
         nonnegative_pred_samples: bool = False,
         num_past_feat_dynamic_real: int = 0,
+        age_feature: bool = True,
     ) -> None:
         super().__init__(
             freq=freq,
@@ -143,6 +148,7 @@ class DeepAREstimator(NetworkEstimator):
             train_sampler=train_sampler,
             validation_sampler=validation_sampler,
             nonnegative_pred_samples=nonnegative_pred_samples,
+            age_feature=age_feature,
             num_layers=num_layers,
             hidden_size=hidden_size,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gluonts.dataset.field_names import FieldName
 from gluonts.transform import (
     AddAgeFeature,
+    AddConstFeature,
     AddObservedValuesIndicator,
     AddTimeFeatures,
     AsNumpyArray,
@@ -40,9 +41,9 @@ def transformation(estimator: NetworkEstimator) -> Transformation:
     """Build GluonTS's transformation of its DeepAR, with checks before it and past covariates.
 
     The fields that come out are ``target``, ``observed_values``, ``feat_static_cat``,
-    ``feat_static_real``, ``time_feat`` (calendar, age, known covariates) and, if there are past
-    covariates, these as ``feat_dynamic_real``: the splitter puts ``past_`` before the names of
-    what it cuts.
+    ``feat_static_real``, ``time_feat`` (calendar, age or 0, known covariates) and, if there are
+    past covariates, these as ``feat_dynamic_real``: the splitter puts ``past_`` before the names
+    of what it cuts.
     """
     known = [FieldName.FEAT_DYNAMIC_REAL] if estimator.num_feat_dynamic_real else []
     past = [FieldName.PAST_FEAT_DYNAMIC_REAL] if estimator.num_past_feat_dynamic_real else []
@@ -79,12 +80,7 @@ def transformation(estimator: NetworkEstimator) -> Transformation:
             time_features=estimator.time_features,
             pred_length=estimator.prediction_length,
         ),
-        AddAgeFeature(
-            target_field=FieldName.TARGET,
-            output_field=FieldName.FEAT_AGE,
-            pred_length=estimator.prediction_length,
-            log_scale=True,
-        ),
+        _age(estimator),
         VstackFeatures(
             output_field=FieldName.FEAT_TIME,
             input_fields=[FieldName.FEAT_TIME, FieldName.FEAT_AGE, *known],
@@ -97,3 +93,14 @@ def transformation(estimator: NetworkEstimator) -> Transformation:
             AsNumpyArray(FieldName.FEAT_DYNAMIC_REAL, expected_ndim=2),
         ]
     return Chain(steps)
+
+
+def _age(estimator: NetworkEstimator) -> Transformation:
+    place: dict[str, Any] = {
+        "target_field": FieldName.TARGET,
+        "output_field": FieldName.FEAT_AGE,
+        "pred_length": estimator.prediction_length,
+    }
+    if estimator.age_feature:
+        return AddAgeFeature(**place, log_scale=True)
+    return AddConstFeature(**place, const=0.0)

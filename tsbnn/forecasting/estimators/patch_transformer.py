@@ -82,6 +82,7 @@ class PatchTransformerEstimator(NetworkEstimator):
         validation_sampler: InstanceSampler | None = None,
         nonnegative_pred_samples: bool = False,
         num_past_feat_dynamic_real: int = 0,
+        age_feature: bool = True,
     ) -> None:
         super().__init__(
             freq=freq,
@@ -109,6 +110,7 @@ class PatchTransformerEstimator(NetworkEstimator):
             train_sampler=train_sampler,
             validation_sampler=validation_sampler,
             nonnegative_pred_samples=nonnegative_pred_samples,
+            age_feature=age_feature,
             d_model=d_model,
             nhead=nhead,
             num_layers=num_layers,

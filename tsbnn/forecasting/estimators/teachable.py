@@ -1,4 +1,4 @@
-r"""Which lags and which calendar a network can learn to read from its training data.
+r"""Which lags and calendar features a network can learn to read from its training data.
 
 GluonTS gives a frequency its lags and time features whatever the data are: an hourly series of a
 month gets lags of a month and the day of the year. What training never shows, or shows once, it
@@ -11,8 +11,8 @@ chance. So, where nothing else is asked for,
 - a feature of the calendar is given if the data go twice through its cycle, from the first point of
   any series to the last one of any.
 
-Lengths count from the first observed point to the last. `benchmarks.studies inputs` measures what
-this brings.
+Lengths count from the first observed point to the last. `benchmarks.inputs` measures what this
+brings.
 """
 
 from __future__ import annotations
