@@ -51,5 +51,5 @@ def test_defaults_are_those_of_the_estimators() -> None:
         )
         if name in ours
     }
-    assert len(written) == 7
+    assert len(written) == 8
     assert {name: ours[name].default for name in written} == written
