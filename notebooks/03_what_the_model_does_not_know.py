@@ -196,10 +196,12 @@ ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# Here the epistemic part does what it is made for. With more data it falls, and so does the error;
-# and the two are of one size: the model says how wrong it is. The noise is overrated where data are
-# few, since a network that cannot yet tell signal from noise takes some signal for noise. So the
-# *share* of the doubt, in the picture, need not fall in the same order.
+# Here the epistemic part does what it is made for. With more data it falls, from 12.7 to 5.2 %, and
+# at every step it is of the size of the error: 12.7 % are claimed for 6.4, 10.2 % for 14.5, and
+# 5.2 % for 6.0. The error itself does not fall evenly, since who has seen no January yet may
+# guess it well or badly. The noise is overrated where data are few: a network that cannot yet tell
+# signal from noise takes some signal for noise. So the *share* of the doubt, in the picture, need
+# not fall in the same order.
 #
 # The picture is about the **far horizon** too: the share rises with the lead time, though the noise
 # of this world is the same on every day. A path is drawn day by day, each from the last ones, and
@@ -220,10 +222,10 @@ said = {
 pd.DataFrame(said).T.round(1)
 
 # %% [markdown]
-# With half a year and more the forecasts are better. But the doubt now *grows* with the data, and
-# after two months the model claims 2 % where it is 32 % off. The fewer the data, the colder, and
-# the surer of itself: better forecasts, bought with the very thing that this page is about. So
-# T = 1 is the default.
+# With three years of data the forecasts are a little better, 4.8 % off instead of 6.0. With less
+# they are worse, and the models do not know it: after two months 1.5 % is claimed where 20 % is
+# true, after six months 2.2 % where 25 % is true. The doubt even *grows* with the data, for the
+# fewer there are, the colder the posterior and the surer of itself. So T = 1 is the default.
 #
 # ## Five situations
 #
@@ -372,9 +374,9 @@ plt.show()
 # each in units of its series; `share` by the former in percent of the latter. Skill is 1 for an
 # oracle that knows the scores, 0 for dropping at random; bands and brackets are 95 % intervals.
 #
-# In Seattle it is the *whole* spread that knows which fortnights will be hard. Its epistemic part
-# alone does not, which is no contradiction: what makes a fortnight hard is the weather more than
-# the lack of data.
+# In Seattle it is the *whole* spread that knows which fortnights will be hard. Of its epistemic
+# part alone that is not shown, which is no contradiction: what makes a fortnight hard is the
+# weather more than the lack of data.
 #
 # Then nine series of the US economy, year by year from late 1999 to 2009. The last years hold the
 # financial crisis, of which nothing before gave an example.
@@ -386,8 +388,9 @@ show(economy, ax)
 plt.show()
 
 # %% [markdown]
-# Nothing here is shown to be informative. Year by year one sees why: how unsure the model was, and
-# how wrong. Did it know, the last bars would be the highest in both rows.
+# Here too the whole spread knows a little (its interval begins at 0.01), and of the epistemic part
+# nothing is shown. Year by year one sees why: how unsure the model was, and how wrong. Did it know,
+# the last bars would be the highest in both rows.
 
 # %%
 scores = economy.scores["score", 0]
