@@ -131,7 +131,8 @@ forecast[["sensor", "day", "median", "lo-80", "hi-80", "epistemic_std", "aleator
 # The last two columns are what is special here. Both are standard deviations in the unit of the
 # sensor:
 #
-# - **aleatoric** is the weather's own noise. No amount of data removes it.
+# - **aleatoric** is what the model takes for the weather's own noise. No amount of data removes
+#   such noise.
 # - **epistemic** is what *this model* does not know, because it has seen too little: by so much do
 #   networks differ that all fit the past. More data would shrink it.
 #
@@ -148,8 +149,9 @@ spread.style.format("{:.2f}").format("{:.0%}", subset=["epistemic share of varia
 #
 # Behind the forecaster stands a GluonTS predictor, `predictor_`, whose forecasts know their sample
 # paths; `tsbnn.plotting` draws these. Blue is the whole spread. Orange is the epistemic part: 90 %
-# of the networks have their mean there. The black dots are the four weeks that the model has not
-# seen.
+# of the networks have their mean there. (It is estimated from 200 paths; where the estimate is not
+# above zero, as in the first days of the wind, there is no orange.) The black dots are the four
+# weeks that the model has not seen.
 
 # %%
 dataset = from_frame(past, **forecaster.predictor_.frame_schema.arguments())
@@ -181,6 +183,8 @@ for level in (80, 95):
     print(f"the {level} % intervals held {held.mean():.0%} of {len(both)} readings")
 
 # %% [markdown]
+# Both held more than they promise: on these four weeks they were, if anything, too wide.
+#
 # How both parts depend on the lead time, averaged over the sensors, each in units of its own mean
 # variance:
 

@@ -306,8 +306,9 @@ print(f"forecast: times {factor:.2f}; simulated: times {PROMOTION:.2f}")
 #
 # Twelve new shops, of which the model has never seen anything. We forecast them at four dates of
 # 2024 from one day of sales, three days, a week and so on. A second model, without static features,
-# shows what it is worth to know that a shop lies at the seaside. `predict` warns where a model is
-# far less sure than it was of its training windows; we collect these warnings.
+# shows what it is worth to know that a shop lies at the seaside. (Below it is called "sales alone",
+# but it knows the plan, as the first one does.) `predict` warns where a model is far less sure than
+# it was of its training windows; we collect these warnings.
 
 # %%
 without = Forecaster(**{**forecaster.get_params(), "static_features": []}).fit(prepared(sales))

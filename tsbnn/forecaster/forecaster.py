@@ -58,7 +58,7 @@ class Forecaster(Stored):
     time_features
         Calendar features such as ``["hour_of_day", "day_of_week"]``, ``()`` for none: names of
         :data:`tsbnn.forecasting.time_features.TIME_FEATURES`. None: GluonTS's for the frequency,
-        as far as the data go through their cycles twice.
+        as far as the data go through their cycles one and a half times.
     gradient_evaluations, time_limit
         Training budget in minibatch gradients, and in seconds; without the first it is that of the
         estimator's ``trainer_kwargs``.

@@ -61,7 +61,7 @@ class DeepAREstimator(NetworkEstimator):
         GluonTS's for the frequency that at least half of all training points know.
     time_features
         Functions of the calendar; by default GluonTS's for the frequency whose cycle the training
-        data go through twice. See :meth:`adapted_to`.
+        data go through one and a half times. See :meth:`adapted_to`.
     num_parallel_samples
         Paths per series of a forecast.
     batch_size

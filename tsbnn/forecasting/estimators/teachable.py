@@ -8,8 +8,8 @@ chance. So, where nothing else is asked for,
 
 - a lag l is given if it reaches a known value at no less than half of all training points: series
   of :math:`n_i` points have :math:`\sum_i \max(0, n_i - l) \ge \tfrac12 \sum_i n_i`;
-- a feature of the calendar is given if the data go twice through its cycle, from the first point of
-  any series to the last one of any.
+- a feature of the calendar is given if the data go one and a half times through its cycle, from the
+  first point of any series to the last one of any: all of it once, and half of it again.
 
 Lengths count from the first observed point to the last. `benchmarks.inputs` measures what this
 brings.
@@ -34,7 +34,7 @@ from tsbnn.forecasting.inputs import numbers
 from tsbnn.forecasting.time_features import CYCLES
 
 SHARE = 0.5
-ROUNDS = 2
+ROUNDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def teachable_lags(lags: Sequence[int], extent: Extent) -> list[int]:
 
 
 def teachable_time_features(features: Sequence[TimeFeature], extent: Extent) -> list[TimeFeature]:
-    """Leave out GluonTS's features whose cycle the training data do not go through twice."""
+    """Leave out GluonTS's features of cycles that the training data show hardly once."""
     return [one for one in features if ROUNDS * CYCLES.get(one, 0.0) <= extent.days]
 
 
