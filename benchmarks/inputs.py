@@ -4,7 +4,8 @@
 its default inputs (see `tsbnn.forecasting.estimators.teachable`) and with all that GluonTS has for
 the frequency, by score VI and by MAP, 5,000 gradient evaluations, two seeds, on windows that
 lie before every test range. The first two sets end where a year does: half a year of Victoria's
-demand, July to December, trains a network for the four weeks from 4 January on.
+demand, July to December, trains a network for the four weeks from 4 January on. A second table has
+the default inputs with and without the age of a series.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from tsbnn.evaluation import Backtest, backtest
 from tsbnn.forecasting.catalogue import features, network
 
 HALF_YEARS = {f"vic_electricity, half of {year}": year for year in (2012, 2013)}
-DATASETS = (*HALF_YEARS, "seattle_weather", "etth1", "nyc_taxi")
 METHODS, SEEDS = ("score", "map"), (0, 1)
-TAUGHT, ALL = "default inputs", "all of GluonTS"
+TAUGHT, ALL, AGELESS = "default inputs", "all of GluonTS", "without the age"
+#: What is compared, and where.
+COMPARED = {
+    (ALL, TAUGHT): (*HALF_YEARS, "seattle_weather"),
+    (TAUGHT, AGELESS): ("etth1", "vic_electricity"),
+}
 DAYS = 28
 
 
@@ -42,6 +47,8 @@ def evaluate(cell: Cell) -> Backtest:
     chosen = deepar()
     if inputs == ALL:
         chosen = deepar(lags_seq=chosen.lags_seq, time_features=chosen.time_features)
+    elif inputs == AGELESS:
+        chosen = deepar(age_feature=False)
     name, settings = INFERENCE[method]
     if method in LEARNING_RATES:
         settings = settings | {"learning_rate": LEARNING_RATES[method]}
@@ -78,18 +85,19 @@ def cut(series: Any, first: str, last: str) -> dict[str, Any]:
     }
 
 
-def table(rows: pd.DataFrame) -> pd.DataFrame:
+def table(rows: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
     """One line a dataset and method: mean_wQL and 95 % coverage with either inputs."""
     shown = rows[rows.metric.isin(["mean_wql", "coverage_95"])].copy()
     shown[["method", "inputs"]] = shown.model.str.split(", ").tolist()
     keys = ["dataset", "method", "inputs", "metric"]
     mean = shown.groupby(keys, sort=False).value.mean().unstack(["inputs", "metric"])
+    mean = mean[mean[[(before, "mean_wql"), (after, "mean_wql")]].notna().all(axis=1)]
     lines = mean.index.to_frame(index=False)
-    for inputs in (ALL, TAUGHT):
+    for inputs in (before, after):
         lines[f"{inputs}: mean_wQL"] = [plain(v, 3) for v in mean[inputs, "mean_wql"]]
-    change = mean[TAUGHT, "mean_wql"] / mean[ALL, "mean_wql"] - 1
+    change = mean[after, "mean_wql"] / mean[before, "mean_wql"] - 1
     lines["change"] = change.map("{:+.1%}".format).to_numpy()
-    for inputs in (ALL, TAUGHT):
+    for inputs in (before, after):
         covered = mean[inputs, "coverage_95"].map("{:.1%}".format)
         lines[f"{inputs}: 95 % covers"] = covered.to_numpy()
     return lines
@@ -97,18 +105,19 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--datasets", nargs="*", default=DATASETS)
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     given = parser.parse_args()
     cells = [
         Cell(dataset, f"{method}, {inputs}", seed)
-        for dataset in given.datasets
+        for compared, datasets in COMPARED.items()
+        for dataset in datasets
         for seed in SEEDS
         for method in METHODS
-        for inputs in (TAUGHT, ALL)
+        for inputs in compared
     ]
     rows = run_cells(evaluate, cells, "inputs", jobs=given.jobs)
-    print(f"\n{markdown(table(rows))}")
+    for before, after in COMPARED:
+        print(f"\n## {after}\n\n{markdown(table(rows, before, after))}")
 
 
 if __name__ == "__main__":
