@@ -89,9 +89,10 @@ def table(rows: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
     """One line a dataset and method: mean_wQL and 95 % coverage with either inputs."""
     shown = rows[rows.metric.isin(["mean_wql", "coverage_95"])].copy()
     shown[["method", "inputs"]] = shown.model.str.split(", ").tolist()
+    lines = shown[shown.inputs == after][["dataset", "method"]].drop_duplicates()
     keys = ["dataset", "method", "inputs", "metric"]
-    mean = shown.groupby(keys, sort=False).value.mean().unstack(["inputs", "metric"])
-    mean = mean[mean[[(before, "mean_wql"), (after, "mean_wql")]].notna().all(axis=1)]
+    mean = shown.groupby(keys).value.mean().unstack(["inputs", "metric"])
+    mean = mean.reindex(lines).dropna(subset=[(before, "mean_wql"), (after, "mean_wql")])
     lines = mean.index.to_frame(index=False)
     for inputs in (before, after):
         lines[f"{inputs}: mean_wQL"] = [plain(v, 3) for v in mean[inputs, "mean_wql"]]
