@@ -40,7 +40,10 @@ def evaluate(cell: Cell) -> Backtest:
 
 
 def chosen(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line a trial: mean_wQL by dataset, their geometric mean, and which rate is the best."""
+    """One line a trial: mean_wQL by dataset, their geometric mean, and which rate is the best.
+
+    Methods that have been tried at one rate only are left out: the best of one is none.
+    """
     found = rows[rows.metric == "mean_wql"].pivot_table(
         index="model", columns="dataset", values="value", sort=False
     )
@@ -49,6 +52,7 @@ def chosen(rows: pd.DataFrame) -> pd.DataFrame:
     names = table.index.str.split(AT)
     table.insert(0, "method", names.str[0])
     table.insert(1, "learning_rate", names.str[1].astype(float))
+    table = table[table.groupby("method").learning_rate.transform("size") > 1].copy()
     best = table.groupby("method")["geometric mean"].transform("min")
     table["best"] = np.where(table["geometric mean"] == best, "best", "")
     return table.sort_values(["method", "learning_rate"]).reset_index(drop=True)

@@ -24,6 +24,9 @@ def test_the_rate_with_the_smallest_geometric_mean_is_the_best() -> None:
         ("deepar, map at 0.005", "nyc_taxi"): 0.18,
         # Not run on both sets: no trial yet.
         ("deepar, map at 0.01", "etth1"): 0.01,
+        # One rate only: no best.
+        ("gluonts_tft at 0.001", "etth1"): 0.1,
+        ("gluonts_tft at 0.001", "nyc_taxi"): 0.1,
     }
     rows = pd.DataFrame(
         [
