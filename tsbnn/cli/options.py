@@ -206,7 +206,7 @@ TimeFeatures = Annotated[
         metavar="NAMES",
         help="What the network is told of the calendar, by comma: second_of_minute, "
         "minute_of_hour, hour_of_day, day_of_week, day_of_month, day_of_year, week_of_year, "
-        "month_of_year; or none. By default what suits the frequency.",
+        "month_of_year; or none. By default what suits the frequency and the data can teach.",
         rich_help_panel=TRAINING,
     ),
 ]

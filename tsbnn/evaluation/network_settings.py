@@ -29,11 +29,11 @@ def network_settings(estimator: Any, training_data: Any = None) -> dict[str, Any
     training_data
         What it is trained on. Ours have defaults that follow it (``adapted_to``).
     """
-    if training_data is not None and hasattr(estimator, "adapted_to"):
-        estimator = estimator.adapted_to(training_data)
     inner = getattr(estimator, "estimator", None)
     is_wrapped = inner is not None
-    network = inner if is_wrapped else estimator
+    network: Any = inner if is_wrapped else estimator
+    if training_data is not None and hasattr(network, "adapted_to"):
+        network = network.adapted_to(training_data)
     found: dict[str, Any] = {}
     for name in inspect.signature(type(network)).parameters:
         value = getattr(network, name, None)

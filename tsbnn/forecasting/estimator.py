@@ -174,8 +174,9 @@ class BayesianEstimator(Estimator):
             which its ``ArrowWriter`` and ``ParquetWriter`` in ``gluonts.dataset.arrow`` write, with
             ``pip install tsbnn[parquet]``.
         ckpt_path
-            A Lightning checkpoint of an earlier run to go on from: weights, posterior, optimizer
-            and weight noise continue exactly, the sequence of windows starts anew.
+            A Lightning checkpoint of an earlier run on these data to go on from: weights,
+            posterior, optimizer and weight noise continue exactly, the sequence of windows starts
+            anew.
         **kwargs
             Ignored, as in GluonTS.
 

@@ -29,16 +29,16 @@ TIME_FEATURES: Mapping[str, TimeFeature] = {
     "month_of_year": month_of_year,
 }
 
-#: How many days the cycle of each takes, at least.
+#: How many days the cycle of each takes, at least; years by months and quarters are not exact.
 CYCLES: Mapping[TimeFeature, float] = {
     second_of_minute: 1 / 1440,
     minute_of_hour: 1 / 24,
     hour_of_day: 1.0,
     day_of_week: 7.0,
     day_of_month: 30.0,
-    day_of_year: 365.0,
-    week_of_year: 365.0,
-    month_of_year: 365.0,
+    day_of_year: 360.0,
+    week_of_year: 360.0,
+    month_of_year: 360.0,
 }
 
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from tsbnn.datasets import FrameDataset, FrameSchema
 from tsbnn.forecasting.batch_sums import batch_sums
+from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.continued import continued
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
@@ -175,7 +176,8 @@ def _train(
             name="validation_data",
         )
         validation = load(validation_data, loading=wanted)
-    trainer.fit(module, train_dataloaders=batches, val_dataloaders=validation, ckpt_path=ckpt_path)
+    with same_network(ckpt_path):
+        trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
     module.sums = batch_sums
     if isinstance(module, ValidatedLightningModule) and validation is not None:
         module.validate_last(validation)

@@ -96,7 +96,7 @@ class CheckFields(MapTransformation):
         if not isinstance(start, pd.Period):
             right = "a pandas Period, as ListDataset and from_frame make it"
             raise wrong_field(data, "start", f"{start!r}, a {type(start).__name__}", right)
-        if self.freq is not None and _step(start.freqstr) != _step(self.freq):
+        if self.freq is not None and step(start.freqstr) != step(self.freq):
             right = f"{self.freq!r}, the estimator's freq"
             raise wrong_field(data, "start", f"frequency {start.freqstr!r}", right)
 
@@ -126,7 +126,7 @@ class CheckFields(MapTransformation):
 
 
 @functools.cache
-def _step(freq: str) -> Any:
+def step(freq: str) -> Any:
     """Length of a frequency's steps, in terms that can be compared."""
     with warnings.catch_warnings():
         # Aliases as pandas 2.1 wrote them.

@@ -22,6 +22,7 @@ from gluonts.model import Predictor
 from gluonts.torch.model.estimator import PyTorchLightningEstimator, TrainOutput
 from gluonts.torch.model.predictor import PyTorchPredictor
 
+from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset, numbers
@@ -86,7 +87,8 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             stack.enter_context(warnings.catch_warnings())
             # That there is no validation is what the user wants.
             warnings.filterwarnings("ignore", "You defined a `validation_step`")
-            trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
+            with same_network(ckpt_path):
+                trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
         module.restore_best()
         return TrainOutput(
             transformation=transformation,
@@ -120,7 +122,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         cache_data
             Transform every series once and keep the result in memory. GluonTS's default is not to.
         ckpt_path
-            A Lightning checkpoint of an earlier run to go on from.
+            A Lightning checkpoint of an earlier run on the same data to go on from.
         **kwargs
             Ignored, as in GluonTS.
 

@@ -8,8 +8,8 @@ chance. So, where nothing else is asked for,
 
 - a lag l is given if it reaches a known value at no less than half of all training points: series
   of :math:`n_i` points have :math:`\sum_i \max(0, n_i - l) \ge \tfrac12 \sum_i n_i`;
-- a feature of the calendar is given if the data go one and a half times through its cycle, from the
-  first point of any series to the last one of any: all of it once, and half of it again.
+- a feature of the calendar is given if the data cover one and a half of its cycles: all of it once,
+  and half of it again. Days that several series cover count once.
 
 Lengths count from the first observed point to the last. `benchmarks.inputs` measures what this
 brings.
@@ -17,7 +17,6 @@ brings.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +26,13 @@ import pandas as pd
 from gluonts.dataset.common import Dataset
 from gluonts.model import Predictor
 from gluonts.time_feature import TimeFeature
-from gluonts.transform import AddTimeFeatures, Chain, Transformation
+from gluonts.transform import AddAgeFeature, AddTimeFeatures, Chain, Transformation
 
 from tsbnn.datasets.frequencies import business_periods_quietly
+from tsbnn.forecasting.estimators.check_fields import CheckFields
 from tsbnn.forecasting.inputs import numbers
 from tsbnn.forecasting.time_features import CYCLES
+from tsbnn.networks import ForecastingNetwork
 
 SHARE = 0.5
 ROUNDS = 1.5
@@ -46,7 +47,7 @@ class Extent:
     lengths
         Points of each series, from the first observed to the last one, ``num_series``.
     days
-        From the first point of any series to the last one of any.
+        Days that lie between the first and the last observed point of some series.
     """
 
     lengths: np.ndarray
@@ -56,26 +57,31 @@ class Extent:
     def of(cls, dataset: Dataset) -> Extent:
         """Measure a dataset. Series that the estimator will refuse count for nothing here."""
         lengths: list[int] = []
-        # First and last ordinal of the periods of each frequency: "h" may also be "60min".
-        reached: dict[Any, tuple[int, int]] = {}
+        # Ordinals of periods, each pair once: series of a panel often begin and end together.
+        spans: set[tuple[Any, int, int]] = set()
         for entry in dataset:
-            observed = np.flatnonzero(np.isfinite(numbers(entry, "target")))
-            start = entry.get("start")
-            if not len(observed) or not isinstance(start, pd.Period):
+            target, start = numbers(entry, "target"), entry.get("start")
+            if target.ndim != 1 or not isinstance(start, pd.Period):
+                continue
+            observed = np.flatnonzero(np.isfinite(target))
+            if not len(observed):
                 continue
             first, last = int(observed[0]), int(observed[-1]) + 1
             lengths.append(last - first)
             freq, ordinal = start.freq, start.ordinal
-            first, last = ordinal + first * freq.n, ordinal + last * freq.n
-            before = reached.get(freq, (first, last))
-            reached[freq] = min(first, before[0]), max(last, before[1])
+            spans.add((freq, ordinal + first * freq.n, ordinal + last * freq.n))
         with business_periods_quietly():
-            days = [
-                _day(pd.Period(ordinal=ordinal, freq=freq))
-                for freq, ordinals in reached.items()
-                for ordinal in ordinals
-            ]
-        return cls(np.array(lengths, dtype=np.int64), max(days) - min(days) if days else 0.0)
+            days = [tuple(_day(pd.Period(ordinal=o, freq=f)) for o in pair) for f, *pair in spans]
+        return cls(np.array(lengths, dtype=np.int64), _covered(days))
+
+
+def _covered(spans: Iterable[tuple[float, ...]]) -> float:
+    """Length of the union of intervals."""
+    total, reached = 0.0, -np.inf
+    for first, last in sorted(spans):
+        total += max(0.0, last - max(first, reached))
+        reached = max(reached, last)
+    return total
 
 
 def teachable_lags(lags: Sequence[int], extent: Extent) -> list[int]:
@@ -93,28 +99,50 @@ def teachable_time_features(features: Sequence[TimeFeature], extent: Extent) -> 
     return [one for one in features if ROUNDS * CYCLES.get(one, 0.0) <= extent.days]
 
 
-def inputs_of(predictor: Predictor) -> dict[str, Any]:
-    """Lags and time features of a trained predictor's network, as far as it has them."""
-    network = getattr(predictor, "network", None)
-    network = getattr(network, "network", getattr(network, "model", network))
-    found = {}
-    if (lags := getattr(network, "lags_seq", None)) is not None:
-        found["lags_seq"] = list(lags)
-    for step in _steps(getattr(predictor, "input_transform", None)):
-        if isinstance(step, AddTimeFeatures):
-            found["time_features"] = list(step.date_features)
-    return found
+@dataclass(frozen=True)
+class Inputs:
+    """What the network of a trained predictor reads.
+
+    Attributes
+    ----------
+    freq
+        Of its series.
+    lags_seq
+        None for networks without lags.
+    time_features, age_feature
+        As the estimator's arguments.
+    """
+
+    freq: str | None
+    lags_seq: list[int] | None
+    time_features: list[TimeFeature]
+    age_feature: bool
+
+    @classmethod
+    def of(cls, predictor: Predictor) -> Inputs | None:
+        """Read them off a predictor; None if its network is none of ours."""
+        network = getattr(predictor, "network", None)
+        network = getattr(network, "network", getattr(network, "model", None))
+        if not isinstance(network, ForecastingNetwork):
+            return None
+        steps = {type(step): step for step in _steps(predictor.input_transform)}
+        return cls(
+            steps[CheckFields].freq,
+            getattr(network, "lags_seq", None),
+            list(steps[AddTimeFeatures].date_features),
+            AddAgeFeature in steps,
+        )
 
 
-def _steps(transformation: Transformation | None) -> Iterable[Transformation]:
+def _steps(transformation: Transformation) -> Iterable[Transformation]:
     if isinstance(transformation, Chain):
         for step in transformation.transformations:
             yield from _steps(step)
-    elif transformation is not None:
+    else:
         yield transformation
 
 
 def _day(period: pd.Period) -> float:
-    """Days since year 1. Timestamps of pandas begin in 1677; periods, and GluonTS, do not."""
+    """Days since year 0, by the average year: timestamps begin in 1677, and dates end in 9999."""
     time = (period.hour + (period.minute + period.second / 60) / 60) / 24
-    return datetime.date(period.year, 1, 1).toordinal() + period.dayofyear + time
+    return 365.2425 * period.year + period.dayofyear + time
