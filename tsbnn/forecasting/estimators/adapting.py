@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from gluonts.dataset.common import Dataset
 from gluonts.model import Predictor
-from gluonts.torch.model.estimator import TrainOutput
 
 from tsbnn.forecasting.estimators.check_fields import step
 from tsbnn.forecasting.estimators.checks import settled_lags, settled_time_features
@@ -114,26 +113,7 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
         other.__init_args__ = {**self.__init_args__, **told}
         return other
 
-    def train_model(
-        self,
-        training_data: Dataset,
-        validation_data: Dataset | None = None,
-        from_predictor: Predictor | None = None,
-        shuffle_buffer_length: int | None = None,
-        cache_data: bool = True,
-        ckpt_path: str | None = None,
-        **kwargs: Any,
-    ) -> TrainOutput:
-        """Train as :meth:`train` does; return the Lightning module and the trainer as well."""
+    def _adapted(self, training_data: Dataset, from_predictor: Predictor | None) -> Self:
         if from_predictor is None:
-            adapted = self.adapted_to(training_data)
-        else:
-            adapted = self.adapted_like(from_predictor)
-        return super(AdaptingEstimator, adapted).train_model(
-            training_data,
-            validation_data,
-            from_predictor,
-            shuffle_buffer_length=shuffle_buffer_length,
-            cache_data=cache_data,
-            ckpt_path=ckpt_path,
-        )
+            return self.adapted_to(training_data)
+        return self.adapted_like(from_predictor)

@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightning.pytorch as pl
 import numpy as np
@@ -39,6 +39,10 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
     for; their Lightning module is a :class:`LikelihoodLightningModule`.
     """
 
+    def _adapted(self, training_data: Dataset, from_predictor: Predictor | None) -> Self:
+        """Return the estimator whose network is trained; subclasses may follow the data."""
+        return self
+
     def train_model(
         self,
         training_data: Dataset,
@@ -55,8 +59,9 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             check_dataset(validation_data, "validation_data")
         if not any(np.isfinite(numbers(entry, "target")).any() for entry in training_data):
             raise ValueError("the training data hold no observed target value")
-        transformation = self.create_transformation()
-        module = self.create_lightning_module()
+        estimator = self._adapted(training_data, from_predictor)
+        transformation = estimator.create_transformation()
+        module = estimator.create_lightning_module()
         if from_predictor is not None:
             _continue(module, from_predictor)
         keep_freed_memory()
@@ -67,7 +72,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             settings |= self.trainer_kwargs
             trainer = pl.Trainer(**where_to_write(settings, folder))
             load = functools.partial(
-                data_loader, self, transformation, module=module, cache_data=cache_data
+                data_loader, estimator, transformation, module=module, cache_data=cache_data
             )
             wanted = Loading(
                 is_single_pass=False,
@@ -94,7 +99,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             transformation=transformation,
             trained_net=module,
             trainer=trainer,
-            predictor=self.create_predictor(transformation, module),
+            predictor=estimator.create_predictor(transformation, module),
         )
 
     def train(
