@@ -75,6 +75,10 @@ STUDIES: dict[str, dict[str, Trial]] = {
         "score 20 units": Trial("score", network={"hidden_size": 20}),
         "score 10 units, one layer": Trial("score", network={"hidden_size": 10, "num_layers": 1}),
     },
+    "probe": {"score unbiased probe": score(probe_estimate="unbiased")},
+    "strength": {
+        f"score noise_margin={margin:g}": score(noise_margin=margin) for margin in (3.0, 30.0)
+    },
     "prior": {f"score gain={gain:g}": score(prior=FanInPrior(gain=gain)) for gain in (2.0, 0.5)},
     "layers": {
         "score last layer": score(bayesian_parameters=("param_proj*",)),

@@ -1,8 +1,9 @@
 """The learning rates of the comparison: three trials for every method, on validation windows.
 
 `python -m benchmarks.forecasting.tuning [--models ...] [--jobs N]` writes results/tuning.csv: each
-rate on a large and a small set, one seed, with the budget of the comparison. The rate with the
-smallest geometric mean of the two mean_wQL is a method's rate on all sets and for all networks.
+rate on a large, a middle and a small set, one seed, with the budget of the comparison. The rate
+with the smallest geometric mean of the three mean_wQL is a method's rate on all sets and for all
+networks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks.protocol import validate
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest
 
-DATASETS = ("etth1", "nyc_taxi")
+DATASETS = ("etth1", "vic_electricity", "nyc_taxi")
 #: One below and one above the default of 5e-3; GluonTS's default is 1e-3.
 RATES, PEER_RATES = (5e-3, 2e-3, 1e-2), (1e-3, 3e-3, 1e-2)
 AT = " at "

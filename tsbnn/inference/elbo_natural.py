@@ -119,6 +119,7 @@ class NaturalELBOOptimizer(AveragingOptimizer, MetricMeanOptimizer):
         values = self.flat.values
         self._plan_probe(method.probe_steps, method.probe_scale)
         self.posterior = MeanFieldGaussian(values.clone(), self._probe_precision())
+        self._keep_levels()
         self._plan_averaging()
         self._rest()
 

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from tsbnn.inference.adam import BETA1
-from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.probe import ProbingMethod, ProbingOptimizer
 
 
-class MetricMeanOptimizer(ProbingOptimizer, AdamMeanOptimizer):
+class MetricMeanOptimizer(ProbingOptimizer):
     """Moves the mean by Adam until precisions are known, then as ``method.metric`` says."""
 
     method: ProbingMethod

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tsbnn.inference.adam_mean import AdamMeanOptimizer
 from tsbnn.inference.checks import is_count, is_not_negative, is_positive, require
 from tsbnn.inference.method import PosteriorMethod
-from tsbnn.inference.optimizer import BayesianOptimizer
 
 
 def probe_length(probe_steps: int, warm_start: int, total_steps: int | None) -> int:
@@ -20,6 +20,7 @@ def probe_length(probe_steps: int, warm_start: int, total_steps: int | None) -> 
 
 
 METRICS = ("adam", "variance")
+ESTIMATES = ("cautious", "unbiased")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,13 @@ class ProbingMethod(PosteriorMethod):
         left.
     probe_scale
         Spread of the draws meanwhile, in prior standard deviations.
+    probe_estimate
+        Where the precisions start, of curvatures that are far noisier than they are large:
+        ``"cautious"``, the root mean square of each weight's own, which errs on the small side of
+        σ; or ``"unbiased"``, the mean over each parameter tensor, shared out among its weights as
+        Adam's second moment. The first has to come down for as long as the training lasts, the
+        second comes near the best ELBO soon. On data that are few for the network the first
+        forecasts better.
     """
 
     warm_start: float = 0.5
@@ -59,6 +67,7 @@ class ProbingMethod(PosteriorMethod):
     averaging: float = 0.5
     probe_steps: int = 50
     probe_scale: float = 1e-2
+    probe_estimate: str = "cautious"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,6 +80,9 @@ class ProbingMethod(PosteriorMethod):
         require(is_not_negative(growth), "averaging", growth, "0 or more, and finite")
         require(is_count(steps), "probe_steps", steps, "an integer of at least 1")
         require(is_positive(scale), "probe_scale", scale, "positive")
+        estimate = self.probe_estimate
+        known = f"one of {', '.join(ESTIMATES)}"
+        require(estimate in ESTIMATES, "probe_estimate", estimate, known)
 
     @property
     def evaluations_per_step(self) -> int:
@@ -97,7 +109,7 @@ class ProbingMethod(PosteriorMethod):
         return (steps + pairs) * self.evaluations_per_warm_step
 
 
-class ProbingOptimizer(BayesianOptimizer):
+class ProbingOptimizer(AdamMeanOptimizer):
     """An optimizer whose precisions start from a measurement of the curvature.
 
     After the warm start, draws have a small fixed spread until ``phase_ends["probe"]``.
@@ -157,11 +169,30 @@ class ProbingOptimizer(BayesianOptimizer):
         self.prior.multiply_by_scale_(out.fill_(self._probe_scale))
         return self._fix_(out, 0.0)
 
+    def _keep_levels(self, *leading: int) -> None:
+        """Create what the unbiased estimate keeps: each tensor's mean curvature and its square."""
+        if self.method.probe_estimate == "unbiased":
+            shape = (*leading, 2, len(self.flat.slots))
+            self._vectors["levels"] = self.flat.values.new_zeros(shape)
+
     def _measure_curvature(self, curvature: Tensor) -> None:
-        r"""Take one more curvature into the root mean square that the precision starts from.
+        r"""Take one more curvature into the precision that the posterior starts from.
+
+        The cautious estimate is the root mean square over the k measurements,
 
         .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
-                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h|
+                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h| ,
+
+        the unbiased one takes the mean :math:`a_j = \langle \hat h_j \rangle` over a parameter
+        tensor first, in which the noise of its weights cancels, and its profile from Adam's second
+        moment v, the diagonal of the empirical Fisher information but for a factor:
+
+        .. math:: \lambda_k = \frac{1}{T s_0^2} + \frac{v}{\langle v \rangle} \Big(
+                  \overline a^2 + \tfrac1k \big( \overline{a^2} - \overline a^2 \big)
+                  \Big)^{1/2} .
+
+        The second term in the root, the square of the mean's standard error, keeps a tensor away
+        from 0 whose curvature is not known from noise.
 
         Parameters
         ----------
@@ -170,10 +201,26 @@ class ProbingOptimizer(BayesianOptimizer):
         """
         k, precision = self.steps - self.phase_ends["warm_start"], self._precision
         inverse_temperature = 1.0 / self.temperature
-        if k == 0:
+        if self.method.probe_estimate == "unbiased":
+            self._share_out(curvature, k)
+        elif k == 0:
             precision.copy_(curvature.abs_())
         else:
             self.prior.add_precision_(precision, -inverse_temperature)
             precision.square_().mul_(k).addcmul_(curvature, curvature).div_(k + 1).sqrt_()
         self.prior.add_precision_(precision, inverse_temperature)
         self._fix_(precision, torch.inf)
+
+    def _share_out(self, curvature: Tensor, k: int) -> None:
+        """Write the unbiased estimate's part of the likelihood, of k + 1 curvatures."""
+        means = torch.stack([view.mean() for view in self.flat.views(curvature)])
+        mean, square = self._kept("levels").lerp_(
+            torch.stack([means, means.square()]), 1.0 / (k + 1)
+        )
+        levels = mean.square().mul_(k).add_(square).div_(k + 1).sqrt_()
+        self._precision.copy_(self._kept("second_moment"))
+        for view, level in zip(self.flat.views(self._precision), levels, strict=True):
+            total = view.sum()
+            # A tensor without gradients so far has no profile.
+            flat = torch.full_like(view, 1.0 / len(view))
+            view.copy_(torch.where(total > 0, view / total, flat)).mul_(level * len(view))

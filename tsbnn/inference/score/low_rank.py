@@ -51,6 +51,7 @@ class LowRankScoreOptimizer(ProximalScoreOptimizer):
         # Holds precisions while the probe measures them.
         self._vectors["precision"] = precision
         self._vectors["noise"] = values.new_ones(len(self.flat.slots))
+        self._keep_levels()
         self._vectors["factor_noise"] = values.new_full((), self.UNKNOWN_NOISE)
 
     @property

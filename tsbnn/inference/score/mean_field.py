@@ -58,6 +58,7 @@ class ProximalScoreOptimizer(AveragingOptimizer, MetricMeanOptimizer):
         self.posterior = MeanFieldGaussian(values.clone(), self._probe_precision())
         # (r - 1)^2 averaged over each tensor and, exponentially, over steps.
         self._vectors["noise"] = values.new_ones(len(self.flat.slots))
+        self._keep_levels()
 
     @property
     def _precision(self) -> Tensor:

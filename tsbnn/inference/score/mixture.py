@@ -34,6 +34,7 @@ class MixtureScoreOptimizer(ComponentSteps, ProximalScoreOptimizer):
         state = ("momentum", "second_moment")
         self._build_components(module, count, self._probe_precision(), state)
         self._vectors["noise"] = self.flat.values.new_ones(count, len(self.flat.slots))
+        self._keep_levels(count)
 
     def gradient_moments(self) -> tuple[Tensor, Tensor] | None:
         """Return Adam's moments of the heaviest component where means move by them."""
