@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,25 @@ def markdown(frame: pd.DataFrame) -> str:
     lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|---" * frame.shape[1] + "|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
     return "\n".join(lines)
+
+
+def fill(path: Path, texts: Mapping[str, str]) -> None:
+    """Put texts into a page, each between the lines ``<!-- NAME -->`` and ``<!-- end NAME -->``.
+
+    Raises
+    ------
+    ValueError
+        If the page does not have exactly one such place for a text; it stays as it is.
+    """
+    page = path.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        place = re.compile(
+            rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)", re.S
+        )
+        if len(place.findall(page)) != 1:
+            raise ValueError(f"{path.name} has no place, or several, for {name!r}")
+        page = place.sub(lambda found, text=text: f"{found[1]}\n{text}\n\n{found[2]}", page)
+    path.write_text(page, encoding="utf-8")
 
 
 def plain(value: float, digits: int) -> str:

@@ -1,8 +1,8 @@
 """What the comparison found, as a page: `python -m benchmarks.forecasting.page`.
 
-Writes results/forecasting.md with all its tables, and its plots to docs/images/; differences,
-coverages with their intervals, and selective scores go to results/forecasting_*.csv too. Nothing is
-trained.
+Writes results/forecasting.md with all its tables, those of them that RESULTS.md and docs/results.md
+show, and its plots to docs/images/; differences, coverages with their intervals, and selective
+scores go to results/forecasting_*.csv too. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from benchmarks.cells import kept
 from benchmarks.forecasting import calibrated, plots, tables, tuning
 from benchmarks.forecasting.concentration import concentrations
 from benchmarks.forecasting.grid import DATASETS
-from benchmarks.output import RESULTS, markdown, write
+from benchmarks.output import RESULTS, fill, markdown, write
 from tsbnn.evaluation import StoredScores, compare_ranks
 
+PAGE, SHORT_PAGE = RESULTS.parent / "RESULTS.md", RESULTS.parents[1] / "docs/results.md"
+LEARNING_RATES = "Learning rates, on validation windows"
+#: Sections whose tables RESULTS.md shows.
+SHOWN = ("CRPS", "Mean weighted quantile loss", "Coverage", "Differences", LEARNING_RATES)
 HEAD = """# The comparison in full
 
 Written by `python -m benchmarks.forecasting.page` from what stands beside it; what follows from it
@@ -59,15 +63,26 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     largest = concentrations(scores)
     write(largest, "forecasting_concentration")
     yield "What the largest series decide", markdown(largest.round(3))
-    yield "Learning rates, on validation windows", markdown(tuning.chosen(kept("tuning")).round(4))
+    yield (
+        LEARNING_RATES,
+        markdown(tuning.chosen(kept("tuning")).round(4).fillna("–")),
+    )
     for dataset in DATASETS:
         yield dataset, markdown(tables.scoreboard(results, dataset))
 
 
+def table_of(text: str) -> str:
+    """The lines of a section's table."""
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
 def main() -> None:
-    found = sections(kept("forecasting"), tables.stored())
-    page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found)])
+    results = kept("forecasting")
+    found = dict(sections(results, tables.stored()))
+    page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found.items())])
     (RESULTS / "forecasting.md").write_text(page)
+    fill(PAGE, {heading: table_of(found[heading]) for heading in SHOWN})
+    fill(SHORT_PAGE, {"CRPS": markdown(tables.summary(results))})
     print(page)
 
 

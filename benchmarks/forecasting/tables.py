@@ -15,10 +15,17 @@ from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
 
 NETWORKS = ("deepar", "transformer", "patch_transformer")
-OWN = tuple(f"{network}, score" for network in NETWORKS)
+OWN = (
+    *(f"{network}, score" for network in NETWORKS),
+    "deepar, score at 2e-3",
+    "deepar, score mixture",
+)
 #: What score VI is compared with: others on the same network, and a peer.
 REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
 PEER = "gluonts_deepar"
+#: What the short table of docs/results.md has.
+SHORT = ("deepar, score", "deepar, elbo", "deepar, map", "deepar, ensemble", PEER)
+COVERED = ("deepar, score", "deepar, map", PEER)
 
 
 def stored() -> dict[str, StoredScores]:
@@ -108,6 +115,28 @@ def coverage_matrix(results: pd.DataFrame) -> pd.DataFrame:
     within = (covered - list(LEVELS)).abs().max(axis=1) <= 3
     text = text.where(~within, "**" + text + "**").unstack("dataset").fillna("–")
     return text[[dataset for dataset in DATASETS if dataset in text]].reset_index()
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """One row a dataset: CRPS of :data:`SHORT`, and what the 95 % intervals of some cover."""
+    means = results.groupby(["dataset", "model", "metric"]).value.mean()
+    rows = []
+    for dataset in DATASETS:
+        crps = {model: means[dataset, model, "crps"] for model in SHORT}
+        best = min(crps.values())
+        row = {"set": dataset}
+        for model, value in crps.items():
+            text = plain(value, 3)
+            name = model.removeprefix("deepar, ").replace(PEER, "GluonTS's training")
+            row[f"CRPS: {name}" if model == SHORT[0] else name] = (
+                f"**{text}**" if value == best else text
+            )
+        covered = (means[dataset, model, "coverage_95"] for model in COVERED)
+        row["95 % covers: score / map / GluonTS"] = (
+            " / ".join(f"{100 * share:.0f}" for share in covered) + " %"
+        )
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:

@@ -43,12 +43,15 @@ def evaluate(cell: Cell) -> Backtest:
 def chosen(rows: pd.DataFrame) -> pd.DataFrame:
     """One line a trial: mean_wQL by dataset, their geometric mean, and which rate is the best.
 
-    Methods that have been tried at one rate only are left out: the best of one is none.
+    A trial that lacks a dataset which another of its method has is left out, and so are methods
+    that have been tried at one rate only: the best of one is none.
     """
     found = rows[rows.metric == "mean_wql"].pivot_table(
         index="model", columns="dataset", values="value", sort=False
     )
-    table = found[list(DATASETS)].dropna()
+    table = found[[dataset for dataset in DATASETS if dataset in found]]
+    known = table.notna().sum(axis=1)
+    table = table[known == known.groupby(table.index.str.split(AT).str[0]).transform("max")].copy()
     table["geometric mean"] = np.exp(np.log(table).mean(axis=1))
     names = table.index.str.split(AT)
     table.insert(0, "method", names.str[0])

@@ -22,8 +22,11 @@ def test_the_rate_with_the_smallest_geometric_mean_is_the_best() -> None:
         ("deepar, map at 0.002", "nyc_taxi"): 0.4,
         ("deepar, map at 0.005", "etth1"): 0.2,
         ("deepar, map at 0.005", "nyc_taxi"): 0.18,
-        # Not run on both sets: no trial yet.
+        # Not run on all sets of the others: no trial yet.
         ("deepar, map at 0.01", "etth1"): 0.01,
+        # Fewer sets than MAP's, but as many as all of its own.
+        ("deepar, swag at 0.002", "etth1"): 0.1,
+        ("deepar, swag at 0.005", "etth1"): 0.2,
         # One rate only: no best.
         ("gluonts_tft at 0.001", "etth1"): 0.1,
         ("gluonts_tft at 0.001", "nyc_taxi"): 0.1,
@@ -35,7 +38,10 @@ def test_the_rate_with_the_smallest_geometric_mean_is_the_best() -> None:
             for metric in ("mean_wql", "crps")
         ]
     )
-    table = chosen(rows).set_index("learning_rate")
+    by_method = dict(list(chosen(rows).groupby("method")))
+    assert set(by_method) == {"deepar, map", "deepar, swag"}
+    assert by_method["deepar, swag"].best.tolist() == ["best", ""]
+    table = by_method["deepar, map"].set_index("learning_rate")
     assert table["geometric mean"].to_dict() == pytest.approx({0.002: 0.2, 0.005: 0.036**0.5})
     assert table.best.to_dict() == {0.002: "", 0.005: "best"}
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmarks.forecasting.tables import coverage_matrix, difference_matrix, matrix
+from benchmarks.cells import kept
+from benchmarks.forecasting import page
+from benchmarks.forecasting.tables import coverage_matrix, difference_matrix, matrix, summary
+from benchmarks.output import markdown
 
 
 def results(values: dict[tuple[str, str, int], float], metric: str = "crps") -> pd.DataFrame:
@@ -64,3 +67,12 @@ def test_differences_are_one_row_a_pair() -> None:
     assert found.iloc[:, 0].tolist() == ["x, score against x, elbo", "x, score against x, map"]
     assert found.etth1.tolist() == ["-10.0% (-20% to +5%)"] * 2
     assert found.nyc_taxi.tolist() == ["-10.0% (-20% to +5%)", "–"]
+
+
+def test_published_tables_are_those_of_the_results() -> None:
+    found = kept("forecasting")
+    full, short = (path.read_text(encoding="utf-8") for path in (page.PAGE, page.SHORT_PAGE))
+    assert markdown(matrix(found)) in full
+    assert markdown(matrix(found, "mean_wql")) in full
+    assert markdown(coverage_matrix(found)) in full
+    assert markdown(summary(found)) in short
