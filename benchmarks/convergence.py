@@ -2,7 +2,7 @@
 
 `python -m benchmarks.convergence [DATASETS] [--jobs N]` writes results/convergence.csv: our DeepAR
 trained with budgets from 1,250 to 5,000 gradient evaluations on each dataset, one seed, default
-settings; score VI once more with precisions that start from the unbiased estimate of its probe.
+settings; score VI once more with precisions that start from the pooled estimate of its probe.
 What is compared is the training ELBO an observation, by one estimator for both,
 
 .. math:: -\\frac1S \\sum_s \\mathrm{loss}(\\theta_s) - \\frac{T}{N} \\mathrm{KL}(q \\,\\|\\, p_T),
@@ -32,7 +32,7 @@ from tsbnn.forecasting.random_state import RandomStream
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "score": ("score", {}),
-    "score, unbiased": ("score", {"probe_estimate": "unbiased"}),
+    "score, pooled": ("score", {"probe_estimate": "pooled"}),
     "elbo": ("elbo", {}),
 }
 REFERENCE = "elbo"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,12 +57,12 @@ def fill(path: Path, texts: Mapping[str, str]) -> None:
     """
     page = path.read_text(encoding="utf-8")
     for name, text in texts.items():
-        place = re.compile(
-            rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)", re.S
-        )
-        if len(place.findall(page)) != 1:
+        start, end = f"<!-- {name} -->\n", f"<!-- end {name} -->\n"
+        before, _, rest = page.partition(start)
+        _, _, after = rest.partition(end)
+        if page.count(start) != 1 or page.count(end) != 1 or rest.count(end) != 1:
             raise ValueError(f"{path.name} has no place, or several, for {name!r}")
-        page = place.sub(lambda found, text=text: f"{found[1]}\n{text}\n\n{found[2]}", page)
+        page = f"{before}{start}\n{text}\n\n{end}{after}"
     path.write_text(page, encoding="utf-8")
 
 

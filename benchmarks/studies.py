@@ -75,7 +75,7 @@ STUDIES: dict[str, dict[str, Trial]] = {
         "score 20 units": Trial("score", network={"hidden_size": 20}),
         "score 10 units, one layer": Trial("score", network={"hidden_size": 10, "num_layers": 1}),
     },
-    "probe": {"score unbiased probe": score(probe_estimate="unbiased")},
+    "probe": {"score pooled probe": score(probe_estimate="pooled")},
     "strength": {
         f"score noise_margin={margin:g}": score(noise_margin=margin) for margin in (3.0, 30.0)
     },

@@ -1,4 +1,4 @@
-"""The models that are compared, by name: "NETWORK, INFERENCE", or a peer's name."""
+"""The models that are compared, by name: "NETWORK, INFERENCE" or a peer's, perhaps " at RATE"."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tsbnn.evaluation import Backtest
 from tsbnn.forecasting.catalogue import features, network
 
 GRADIENT_EVALUATIONS = 5_000
+#: Between a model's name and its learning rate.
+AT = " at "
 
 #: Method and settings by the name of an inference; everything else is a default.
 INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -20,9 +22,6 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "elbo": ("elbo", {}),
     "elbo_natural": ("elbo_natural", {}),
     "map": ("map", {}),
-    "score at 2e-3": ("score", {"learning_rate": 2e-3}),
-    "elbo at 2e-3": ("elbo", {"learning_rate": 2e-3}),
-    "map at 5e-3": ("map", {"learning_rate": 5e-3}),
     "mc_dropout": ("mc_dropout", {}),
     "ensemble": ("ensemble", {}),
     "ensemble x5": ("ensemble", {}),
@@ -36,28 +35,34 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
-#: Where the best of the trials is not the method's default.
+#: Where the best of the first trials, with all of GluonTS's inputs, was not the method's default.
 LEARNING_RATES = {"map": 2e-3, "mc_dropout": 2e-3, "ensemble": 2e-3}
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
 
 
-def estimator(
-    name: str,
-    data: Any,
-    gradient_evaluations: int = GRADIENT_EVALUATIONS,
-    learning_rate: float | None = None,
-) -> Any:
-    """Build a model, "NETWORK, INFERENCE" or a peer, for what ``tsbnn.datasets.load`` gave.
+def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Any:
+    """Build a model for what ``tsbnn.datasets.load`` gave.
 
-    Its learning rate is the best of its trials (see `tuning`) where none is given.
+    Parameters
+    ----------
+    name
+        "NETWORK, INFERENCE" or a peer; its learning rate is :data:`LEARNING_RATES`', else its
+        method's default, unless " at RATE" follows.
+    data
+        The dataset.
+    gradient_evaluations
+        Budget.
     """
+    name, _, at = name.partition(AT)
+    rate = float(at) if at else None
     if name in PEERS:
-        given = {} if learning_rate is None else {"learning_rate": learning_rate}
+        given = {} if rate is None else {"learning_rate": rate}
         return PEERS[name](data, gradient_evaluations, **given)
     which, inference = name.split(", ")
     method, settings = INFERENCE[inference]
-    rate = LEARNING_RATES.get(inference) if learning_rate is None else learning_rate
+    if rate is None:
+        rate = LEARNING_RATES.get(inference)
     if rate is not None:
         settings = settings | {"learning_rate": rate}
     return BayesianEstimator(
@@ -68,11 +73,6 @@ def estimator(
     )
 
 
-def evaluate(
-    cell: Cell,
-    gradient_evaluations: int = GRADIENT_EVALUATIONS,
-    learning_rate: float | None = None,
-) -> Backtest:
+def evaluate(cell: Cell, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Backtest:
     """Train a model under a seed and score its forecasts of the test windows."""
-    tried = estimator(cell.model, load(cell.dataset), gradient_evaluations, learning_rate)
-    return protocol.test(cell, tried)
+    return protocol.test(cell, estimator(cell.model, load(cell.dataset), gradient_evaluations))

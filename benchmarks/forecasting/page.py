@@ -79,10 +79,12 @@ def table_of(text: str) -> str:
 def main() -> None:
     results = kept("forecasting")
     found = dict(sections(results, tables.stored()))
+    shown = {heading: table_of(found[heading]) for heading in SHOWN}
+    short = {"CRPS": markdown(tables.summary(results))}
     page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found.items())])
     (RESULTS / "forecasting.md").write_text(page)
-    fill(PAGE, {heading: table_of(found[heading]) for heading in SHOWN})
-    fill(SHORT_PAGE, {"CRPS": markdown(tables.summary(results))})
+    fill(PAGE, shown)
+    fill(SHORT_PAGE, short)
     print(page)
 
 

@@ -15,14 +15,18 @@ from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
 
 NETWORKS = ("deepar", "transformer", "patch_transformer")
-OWN = (
-    *(f"{network}, score" for network in NETWORKS),
-    "deepar, score at 2e-3",
-    "deepar, score mixture",
-)
+OWN = tuple(f"{network}, score" for network in NETWORKS)
+PEER = "gluonts_deepar"
 #: What score VI is compared with: others on the same network, and a peer.
 REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
-PEER = "gluonts_deepar"
+PAIRS = (
+    *((own, own.replace("score", other)) for own in OWN for other in REFERENCES),
+    *((own, PEER) for own in OWN),
+    ("deepar, score at 2e-3", "deepar, elbo at 2e-3"),
+    ("deepar, score at 2e-3", "deepar, map at 5e-3"),
+    ("deepar, score at 2e-3", "deepar, ensemble at 5e-3"),
+    ("deepar, score mixture", "deepar, elbo mixture"),
+)
 #: What the short table of docs/results.md has.
 SHORT = ("deepar, score", "deepar, elbo", "deepar, map", "deepar, ensemble", PEER)
 COVERED = ("deepar, score", "deepar, map", PEER)
@@ -35,13 +39,12 @@ def stored() -> dict[str, StoredScores]:
 
 
 def differences(scores: dict[str, StoredScores]) -> pd.DataFrame:
-    """CRPS of score VI relative to others of the same network, and to GluonTS's DeepAR."""
+    """CRPS of one model relative to another's, for each pair and dataset that have been run."""
     rows = []
-    for own in OWN:
-        for other in (*(own.replace("score", reference) for reference in REFERENCES), PEER):
-            for dataset, found in scores.items():
-                if own in found.models and other in found.models:
-                    rows.append({"dataset": dataset, **vars(paired_difference(found, own, other))})
+    for own, other in PAIRS:
+        for dataset, found in scores.items():
+            if own in found.models and other in found.models:
+                rows.append({"dataset": dataset, **vars(paired_difference(found, own, other))})
     return pd.DataFrame(rows)
 
 
@@ -82,14 +85,17 @@ def selective(scores: dict[str, StoredScores], models: Iterable[str]) -> pd.Data
 def matrix(results: pd.DataFrame, metric: str = "crps") -> pd.DataFrame:
     """One row a model, one column a dataset: mean ± standard error over seeds.
 
-    Models are in the order of their mean ratio to the best of each dataset.
+    Models are in the order of their mean ratio to the best of each dataset, those that some dataset
+    lacks after the others.
     """
     groups = results[results.metric == metric].groupby(["model", "dataset"], sort=False).value
     mean, error, seeds = (
         getattr(groups, name)().unstack("dataset") for name in ("mean", "sem", "count")
     )
     columns = [dataset for dataset in DATASETS if dataset in mean]
-    order = (mean / mean.min()).mean(axis=1).sort_values(kind="stable").index
+    ratio = (mean / mean.min()).mean(axis=1).rename("ratio")
+    missing = mean.isna().sum(axis=1).rename("missing")
+    order = pd.concat([missing, ratio], axis=1).sort_values(["missing", "ratio"]).index
     table = pd.DataFrame(index=order)
     table["seeds"] = seeds.loc[order].min(axis=1).astype(int)
     for dataset in columns:
@@ -119,22 +125,18 @@ def coverage_matrix(results: pd.DataFrame) -> pd.DataFrame:
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """One row a dataset: CRPS of :data:`SHORT`, and what the 95 % intervals of some cover."""
-    means = results.groupby(["dataset", "model", "metric"]).value.mean()
+    means = results.groupby(["metric", "dataset", "model"]).value.mean()
+    crps, covered = (means[metric].unstack() for metric in ("crps", "coverage_95"))
     rows = []
     for dataset in DATASETS:
-        crps = {model: means[dataset, model, "crps"] for model in SHORT}
-        best = min(crps.values())
         row = {"set": dataset}
-        for model, value in crps.items():
-            text = plain(value, 3)
+        for model in SHORT:
             name = model.removeprefix("deepar, ").replace(PEER, "GluonTS's training")
-            row[f"CRPS: {name}" if model == SHORT[0] else name] = (
-                f"**{text}**" if value == best else text
-            )
-        covered = (means[dataset, model, "coverage_95"] for model in COVERED)
-        row["95 % covers: score / map / GluonTS"] = (
-            " / ".join(f"{100 * share:.0f}" for share in covered) + " %"
-        )
+            value, best = crps.at[dataset, model], crps.loc[dataset, list(SHORT)].min()
+            column = f"CRPS: {name}" if model == SHORT[0] else name
+            row[column] = f"**{plain(value, 3)}**" if value == best else plain(value, 3)
+        shares = (f"{100 * covered.at[dataset, model]:.0f}" for model in COVERED)
+        row["95 % covers: score / map / GluonTS"] = " / ".join(shares) + " %"
         rows.append(row)
     return pd.DataFrame(rows)
 

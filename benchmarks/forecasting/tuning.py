@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks.cells import Cell, run_cells
 from benchmarks.forecasting.grid import CORE, PEERS
-from benchmarks.forecasting.models import estimator
+from benchmarks.forecasting.models import AT, estimator
 from benchmarks.output import show
 from benchmarks.protocol import validate
 from tsbnn.datasets import load
@@ -24,7 +24,6 @@ from tsbnn.evaluation import Backtest
 DATASETS = ("etth1", "vic_electricity", "nyc_taxi")
 #: One below and one above the default of 5e-3; GluonTS's default is 1e-3.
 RATES, PEER_RATES = (5e-3, 2e-3, 1e-2), (1e-3, 3e-3, 1e-2)
-AT = " at "
 MODELS = (*(model for model in CORE if model.startswith("deepar")), *PEERS)
 
 
@@ -35,9 +34,7 @@ def trials(model: str) -> list[str]:
 
 def evaluate(cell: Cell) -> Backtest:
     """Train a model at a rate and score its forecasts of validation windows."""
-    model, rate = cell.model.split(AT)
-    tried = estimator(model, load(cell.dataset), learning_rate=float(rate))
-    return validate(cell, tried)
+    return validate(cell, estimator(cell.model, load(cell.dataset)))
 
 
 def chosen(rows: pd.DataFrame) -> pd.DataFrame:
@@ -50,8 +47,9 @@ def chosen(rows: pd.DataFrame) -> pd.DataFrame:
         index="model", columns="dataset", values="value", sort=False
     )
     table = found[[dataset for dataset in DATASETS if dataset in found]]
-    known = table.notna().sum(axis=1)
-    table = table[known == known.groupby(table.index.str.split(AT).str[0]).transform("max")].copy()
+    method = table.index.str.split(AT).str[0]
+    there = table.notna()
+    table = table[(there == there.groupby(method).transform("any")).all(axis=1)].copy()
     table["geometric mean"] = np.exp(np.log(table).mean(axis=1))
     names = table.index.str.split(AT)
     table.insert(0, "method", names.str[0])

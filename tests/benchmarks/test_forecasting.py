@@ -53,7 +53,8 @@ def test_every_method_has_as_many_trials() -> None:
 def test_a_model_has_the_rate_that_was_chosen_unless_another_is_given() -> None:
     data = load("us_macro")
     assert estimator("deepar, map", data).inference.learning_rate == LEARNING_RATES["map"]
-    assert estimator("deepar, map", data, learning_rate=0.1).inference.learning_rate == 0.1
+    assert estimator("deepar, map at 0.1", data).inference.learning_rate == 0.1
+    assert estimator("gluonts_deepar at 0.1", data, 10).estimator.lr == 0.1
 
 
 def test_the_share_of_the_largest_series() -> None:

@@ -28,7 +28,7 @@ def test_a_text_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
         assert path.read_text() == PAGE.replace("| old |", r"| new \1 |")
 
 
-@pytest.mark.parametrize("page", ["Nothing.\n", PAGE + PAGE])
+@pytest.mark.parametrize("page", ["Nothing.\n", PAGE + PAGE, "<!-- CRPS -->\n" + PAGE])
 def test_a_page_without_one_place_for_it_is_refused(tmp_path: Path, page: str) -> None:
     path = tmp_path / "page.md"
     path.write_text(page)

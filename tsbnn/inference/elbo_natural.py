@@ -46,7 +46,8 @@ class NaturalELBOVI(ProbingMethod, AveragingMethod):
     r"""Mean-field VI by natural gradients of the ELBO (variational online Newton).
 
     After the warm start, ``probe_steps`` steps draw pairs at a small fixed spread to measure the
-    curvature while the mean goes on by Adam; precisions start at its root mean square.
+    curvature while the mean goes on by Adam; precisions start at its root mean square
+    (or as ``probe_estimate`` says).
 
     Parameters
     ----------
@@ -74,6 +75,9 @@ class NaturalELBOVI(ProbingMethod, AveragingMethod):
         Steps that measure the curvature; at most a tenth of those after the warm start.
     probe_scale
         Spread of the draws meanwhile, in prior standard deviations.
+    probe_estimate
+        ``"rms"`` or ``"pooled"``, where the precisions start: the root mean square of each weight's
+        curvatures, or their mean over each tensor, shared out as Adam's second moment.
     """
 
     name: ClassVar[str] = "elbo_natural"

@@ -20,7 +20,7 @@ def probe_length(probe_steps: int, warm_start: int, total_steps: int | None) -> 
 
 
 METRICS = ("adam", "variance")
-ESTIMATES = ("cautious", "unbiased")
+ESTIMATES = ("rms", "pooled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,11 @@ class ProbingMethod(PosteriorMethod):
         Spread of the draws meanwhile, in prior standard deviations.
     probe_estimate
         Where the precisions start, of curvatures that are far noisier than they are large:
-        ``"cautious"``, the root mean square of each weight's own, which errs on the small side of
-        σ; or ``"unbiased"``, the mean over each parameter tensor, shared out among its weights as
-        Adam's second moment. The first has to come down for as long as the training lasts, the
-        second comes near the best ELBO soon. On data that are few for the network the first
-        forecasts better.
+        ``"rms"``, the root mean square of each weight's own, which is mostly noise and so errs on
+        the small side of σ; or ``"pooled"``, the mean over each parameter tensor, shared out among
+        its weights as Adam's second moment. The first comes down for as long as a short training
+        lasts. The second is right on average over a tensor, which is nearer to the best ELBO, and
+        rough for single weights.
     """
 
     warm_start: float = 0.5
@@ -67,7 +67,7 @@ class ProbingMethod(PosteriorMethod):
     averaging: float = 0.5
     probe_steps: int = 50
     probe_scale: float = 1e-2
-    probe_estimate: str = "cautious"
+    probe_estimate: str = "rms"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -170,29 +170,30 @@ class ProbingOptimizer(AdamMeanOptimizer):
         return self._fix_(out, 0.0)
 
     def _keep_levels(self, *leading: int) -> None:
-        """Create what the unbiased estimate keeps: each tensor's mean curvature and its square."""
-        if self.method.probe_estimate == "unbiased":
+        """Create what the pooled estimate keeps: each tensor's mean curvature and its square."""
+        if self.method.probe_estimate == "pooled":
             shape = (*leading, 2, len(self.flat.slots))
             self._vectors["levels"] = self.flat.values.new_zeros(shape)
 
     def _measure_curvature(self, curvature: Tensor) -> None:
         r"""Take one more curvature into the precision that the posterior starts from.
 
-        The cautious estimate is the root mean square over the k measurements,
+        ``"rms"`` is the root mean square over the k measurements,
 
         .. math:: \lambda_k = \frac{1}{T s_0^2} + \Big( \tfrac1k \sum_{j \le k} \hat h_j^2
-                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h| ,
+                  \Big)^{1/2} \; \ge \; \frac{1}{T s_0^2} + |\mathbb E \hat h| .
 
-        the unbiased one takes the mean :math:`a_j = \langle \hat h_j \rangle` over a parameter
-        tensor first, in which the noise of its weights cancels, and its profile from Adam's second
-        moment v, the diagonal of the empirical Fisher information but for a factor:
+        ``"pooled"`` takes the mean :math:`a_j = \langle \hat h_j \rangle` over a parameter tensor
+        first, Hutchinson's estimate of the trace of its block over its size, in which most of the
+        noise of single weights cancels. It is shared out as Adam's second moment v, a rough proxy
+        for the diagonal of the Fisher information:
 
         .. math:: \lambda_k = \frac{1}{T s_0^2} + \frac{v}{\langle v \rangle} \Big(
                   \overline a^2 + \tfrac1k \big( \overline{a^2} - \overline a^2 \big)
                   \Big)^{1/2} .
 
         The second term in the root, the square of the mean's standard error, keeps a tensor away
-        from 0 whose curvature is not known from noise.
+        from 0 whose curvature cannot be told from noise.
 
         Parameters
         ----------
@@ -201,7 +202,7 @@ class ProbingOptimizer(AdamMeanOptimizer):
         """
         k, precision = self.steps - self.phase_ends["warm_start"], self._precision
         inverse_temperature = 1.0 / self.temperature
-        if self.method.probe_estimate == "unbiased":
+        if self.method.probe_estimate == "pooled":
             self._share_out(curvature, k)
         elif k == 0:
             precision.copy_(curvature.abs_())
@@ -212,8 +213,10 @@ class ProbingOptimizer(AdamMeanOptimizer):
         self._fix_(precision, torch.inf)
 
     def _share_out(self, curvature: Tensor, k: int) -> None:
-        """Write the unbiased estimate's part of the likelihood, of k + 1 curvatures."""
-        means = torch.stack([view.mean() for view in self.flat.views(curvature)])
+        """Write the pooled estimate's part of the likelihood, of k + 1 curvatures."""
+        views = self.flat.views(curvature)
+        # Weights without a spread have no curvature.
+        means = torch.stack([view.sum() / max(1, len(view)) for view in views]).nan_to_num_()
         mean, square = self._kept("levels").lerp_(
             torch.stack([means, means.square()]), 1.0 / (k + 1)
         )
@@ -222,5 +225,5 @@ class ProbingOptimizer(AdamMeanOptimizer):
         for view, level in zip(self.flat.views(self._precision), levels, strict=True):
             total = view.sum()
             # A tensor without gradients so far has no profile.
-            flat = torch.full_like(view, 1.0 / len(view))
-            view.copy_(torch.where(total > 0, view / total, flat)).mul_(level * len(view))
+            view.mul_(len(view)).div_(total).mul_(level)
+            view.copy_(torch.where(total > 0, view, level))

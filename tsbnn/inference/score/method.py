@@ -54,7 +54,8 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
       into an average over its later half.
 
     After the warm start, ``probe_steps`` steps draw at a small fixed spread to measure the
-    curvature; precisions start at its root mean square, which errs on the small side of σ.
+    curvature; precisions start at its root mean square (or as ``probe_estimate`` says), which
+    errs on the small side of σ.
 
     Parameters
     ----------
@@ -77,6 +78,9 @@ class ProximalScoreVI(ProbingMethod, VariationalMethod, AveragingMethod):
         Steps that measure the curvature; at most a tenth of those after the warm start.
     probe_scale
         Spread of the draws meanwhile, in prior standard deviations.
+    probe_estimate
+        ``"rms"`` or ``"pooled"``, where the precisions start: the root mean square of each weight's
+        curvatures, or their mean over each tensor, shared out as Adam's second moment.
     trust_region
         Largest move of a mean in one step, in posterior standard deviations, or None. At least 1:
         smaller ones keep the mean from arriving.
