@@ -15,6 +15,7 @@ from benchmarks.cells import kept
 from benchmarks.forecasting import calibrated, plots, tables, tuning
 from benchmarks.forecasting.concentration import concentrations
 from benchmarks.forecasting.grid import DATASETS
+from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, fill, markdown, write
 from tsbnn.evaluation import StoredScores, compare_ranks
 
@@ -42,7 +43,8 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     write(found, "forecasting_differences")
     note = "Paired, with 95 % intervals of a bootstrap over series, windows and seeds."
     yield "Differences", f"{note}\n\n{markdown(tables.difference_matrix(found))}"
-    by_rank = tables.ranks(results, results.model.unique())
+    # A model has one rank, that of the core's rate.
+    by_rank = tables.ranks(results, [m for m in results.model.unique() if AT not in m])
     if len(by_rank) > 1 and by_rank.shape[1] > 2:
         comparison = compare_ranks(by_rank)
         plots.draw_ranks(comparison)
