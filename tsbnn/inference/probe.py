@@ -55,8 +55,8 @@ class ProbingMethod(PosteriorMethod):
         ``"rms"``, the root mean square of each weight's own, which is mostly noise and so errs on
         the small side of σ; or ``"pooled"``, the mean over each parameter tensor, shared out among
         its weights as Adam's second moment. The first comes down for as long as a short training
-        lasts. The second is right on average over a tensor, which is nearer to the best ELBO, and
-        rough for single weights.
+        lasts. The second is right on average over a tensor and rough for single weights; where
+        observations are few it is nearer to the best ELBO.
     """
 
     warm_start: float = 0.5
