@@ -105,6 +105,20 @@ def test_known_posteriors_from_the_pooled_estimate(target: Target, warm_start: f
     assert float(mean_errors(optimizer, target).mean()) < 0.6
 
 
+def test_what_serves_many_weights() -> None:
+    """Of 500 weights the pooled estimate serves as many as the default, a plain average fewer."""
+    target = linear_regression(500, 20_000, 0)
+
+    def ratios(**settings: Any) -> Tensor:
+        return sd_ratios(infer(target, ProximalScoreVI(prior=STANDARD, **settings), 5_000), target)
+
+    pooled, averaged = ratios(probe_estimate="pooled"), ratios(averaging=1.0)
+    assert float(((pooled - 1).abs() <= 0.1).double().mean()) >= 0.9
+    assert abs(float(pooled.median()) - 1) < 0.02
+    assert float(((averaged - 1).abs() <= 0.1).double().mean()) < 0.85
+    assert float(averaged.median()) < 0.96
+
+
 def test_both_estimates_lead_to_the_same_posterior() -> None:
     target = crowd(20)
 
