@@ -249,8 +249,12 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="num_observations of the state must be 7 as here"):
         other.load_state_dict(state)
     other = optimizer_of(ELBOVI(family="low_rank"), built()).state_dict()
-    with pytest.raises(ValueError, match=r"posterior of the state \(of another family\?\) must be"):
+    made = r"posterior of the state \(made with family='low_rank', here 'mean_field'\) must be"
+    with pytest.raises(ValueError, match=made):
         optimizer_of(ELBOVI(), built()).load_state_dict(other)
+    pooled = optimizer_of(ProximalScoreVI(probe_estimate="pooled"), built()).state_dict()
+    with pytest.raises(ValueError, match=r"vectors .* probe_estimate='pooled', here 'rms'"):
+        optimizer_of(ProximalScoreVI(), built()).load_state_dict(pooled)
     with pytest.raises(ValueError, match="shape of locations"):
         optimizer_of(MAP(), built("attention")).load_state_dict(state)
 

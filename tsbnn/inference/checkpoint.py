@@ -45,13 +45,21 @@ def check(optimizer: BayesianOptimizer, state: dict[str, Any]) -> None:
     for key, value in state["target"].items():
         own = getattr(optimizer, key)
         require(value == own, f"{key} of the state", value, f"{own} as here")
+    differing = _differing(state["method"]["settings"], optimizer.method.to_dict()["settings"])
     kept = {"posterior": optimizer.posterior.state_dict(), "vectors": optimizer._vectors}
     for part, tensors in kept.items():
         found, wanted = sorted(state[part]), sorted(tensors)
-        require(found == wanted, f"{part} of the state (of another family?)", found, f"{wanted}")
+        require(found == wanted, f"{part} of the state{differing}", found, f"{wanted}")
         for key, value in state[part].items():
             shape, expected = tuple(value.shape), tuple(tensors[key].shape)
             require(shape == expected, f"shape of {key}", shape, f"{expected}")
+
+
+def _differing(settings: dict[str, Any], own: dict[str, Any]) -> str:
+    """Name the settings that may be why a state holds other tensors, in brackets."""
+    names = [name for name in own if settings.get(name) != own[name]]
+    pairs = (f"{name}={settings.get(name)!r}, here {own[name]!r}" for name in names)
+    return f" (made with {'; '.join(pairs)})" if names else ""
 
 
 def restore(optimizer: BayesianOptimizer, state: dict[str, Any]) -> None:
