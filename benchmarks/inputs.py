@@ -16,9 +16,10 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, INFERENCE, LEARNING_RATES
+from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, INFERENCE
 from benchmarks.output import markdown, plain
 from benchmarks.protocol import validate
+from benchmarks.series import cut
 from tsbnn import BayesianEstimator
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest, backtest
@@ -26,6 +27,7 @@ from tsbnn.forecasting.catalogue import features, network
 
 HALF_YEARS = {f"vic_electricity, half of {year}": year for year in (2012, 2013)}
 METHODS, SEEDS = ("score", "map"), (0, 1)
+LEARNING_RATES = {"score": 5e-3, "map": 2e-3}
 TAUGHT, ALL, AGELESS = "default inputs", "all of GluonTS", "without the age"
 #: What is compared, and where.
 COMPARED = {
@@ -50,10 +52,11 @@ def evaluate(cell: Cell) -> Backtest:
     elif inputs == AGELESS:
         chosen = deepar(age_feature=False)
     name, settings = INFERENCE[method]
-    if method in LEARNING_RATES:
-        settings = settings | {"learning_rate": LEARNING_RATES[method]}
     estimator = BayesianEstimator(
-        chosen, name, inference_kwargs=settings, gradient_evaluations=GRADIENT_EVALUATIONS
+        chosen,
+        name,
+        inference_kwargs=settings | {"learning_rate": LEARNING_RATES[method]},
+        gradient_evaluations=GRADIENT_EVALUATIONS,
     )
     if cell.dataset not in HALF_YEARS:
         return validate(cell, estimator)
@@ -71,18 +74,6 @@ def evaluate(cell: Cell) -> Backtest:
         dataset_name=cell.dataset,
         keep_forecasts=False,
     )
-
-
-def cut(series: Any, first: str, last: str) -> dict[str, Any]:
-    """Take the steps of a series from one timestamp up to another, which is left out."""
-    begin, end = (pd.Period(stamp, series["start"].freq) for stamp in (first, last))
-    steps = slice((begin - series["start"]).n, (end - series["start"]).n)
-    return {
-        **series,
-        "start": begin,
-        "target": series["target"][steps],
-        "feat_dynamic_real": series["feat_dynamic_real"][:, steps],
-    }
 
 
 def table(rows: pd.DataFrame, before: str, after: str) -> pd.DataFrame:

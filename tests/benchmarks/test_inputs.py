@@ -1,26 +1,10 @@
-"""The study of inputs: which steps half a year has, and what its table compares."""
+"""The study of inputs: what its table compares."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from benchmarks.inputs import ALL, TAUGHT, cut, table
-
-
-def test_half_a_year_is_cut_at_timestamps() -> None:
-    hours = 24 * 400
-    series = {
-        "start": pd.Period("2011-12-31 23:00", "h"),
-        "target": np.arange(float(hours)),
-        "feat_dynamic_real": np.arange(2.0 * hours).reshape(2, hours),
-    }
-    found = cut(series, "2012-07-01", "2012-07-03")
-    assert found["start"] == pd.Period("2012-07-01", "h")
-    assert len(found["target"]) == 48
-    # 182 days from 1 January, and the hour before it.
-    assert found["target"][0] == 182 * 24 + 1
-    np.testing.assert_array_equal(found["feat_dynamic_real"][0], found["target"])
+from benchmarks.inputs import ALL, TAUGHT, table
 
 
 def test_inputs_are_compared_method_by_method() -> None:
