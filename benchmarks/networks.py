@@ -11,12 +11,13 @@ weights and windows: they should agree within noise. GluonTS's DeepAR trained by
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import pandas as pd
 from scipy import stats
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.forecasting.models import evaluate
+from benchmarks.forecasting.models import AT, evaluate
 from benchmarks.forecasting.tables import scoreboard
 from benchmarks.output import markdown, show
 from tsbnn.evaluation import Backtest
@@ -38,7 +39,9 @@ LEARNING_RATES = {model: 5e-3 for model in MODELS if ", " in model} | {"gluonts_
 
 def at_defaults(cell: Cell) -> Backtest:
     """Train a model at its default learning rate and score its forecasts of the test windows."""
-    return evaluate(cell, GRADIENT_EVALUATIONS, LEARNING_RATES.get(cell.model))
+    rate = LEARNING_RATES.get(cell.model)
+    model = cell.model if rate is None else f"{cell.model}{AT}{rate:g}"
+    return evaluate(replace(cell, model=model), GRADIENT_EVALUATIONS)
 
 
 def agreement(results: pd.DataFrame) -> pd.DataFrame:
