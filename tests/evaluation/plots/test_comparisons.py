@@ -63,6 +63,13 @@ def test_critical_differences_longer_than_the_axis_are_on_it(ax: Axes) -> None:
     assert ax.get_xlim()[1] > 1 + comparison.critical_difference
 
 
+def test_many_ranks_are_numbered_where_there_is_room(ax: Axes) -> None:
+    scores = pd.DataFrame(np.random.default_rng(0).normal(size=(6, 14)))
+    plot_critical_differences(compare_ranks(scores.add_prefix("model ")), ax=ax)
+    numbers = [text.get_text() for text in ax.texts if text.get_text().isdigit()]
+    assert numbers == ["1", "3", "5", "7", "9", "11", "13"]
+
+
 def test_names_stand_within_the_picture() -> None:
     figure = Figure(figsize=(5, 3), layout="constrained")
     canvas = FigureCanvasAgg(figure)

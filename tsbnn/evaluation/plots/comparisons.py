@@ -16,6 +16,8 @@ from tsbnn.evaluation.selective import SelectiveScores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Ranks that have room for their numbers side by side.
+_MOST_NUMBERS = 9
 _CAPITALS = {"crps": "CRPS", "mase": "MASE", "nd": "ND", "rmse": "RMSE", "wql": "wQL"}
 
 
@@ -84,9 +86,11 @@ def plot_critical_differences(comparison: RankComparison, *, ax: Axes | None = N
     ax = axes(ax, height=0.6 + 0.42 * (1.5 - bottom))
     line: dict[str, Any] = {"color": ink(), "linewidth": 1.1, "solid_capstyle": "butt"}
     ax.plot([1, count], [0, 0], **line)
+    numbered = range(1, count + 1, -(-count // _MOST_NUMBERS))
     for tick in range(1, count + 1):
         ax.plot([tick, tick], [0, 0.14], **line)
-        ax.annotate(str(tick), (tick, 0.22), ha="center", va="bottom", fontsize=9)
+        if tick in numbered:
+            ax.annotate(str(tick), (tick, 0.22), ha="center", va="bottom", fontsize=9)
     ax.plot([1, 1, 1 + critical, 1 + critical], [0.98, 1.1, 1.1, 0.98], **line)
     share = f"{100 * comparison.alpha:g} %"
     ax.annotate(
