@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = RESULTS.parent / "RESULTS.md"
 
 
 def machine() -> str:

@@ -56,6 +56,8 @@ STUDIES: dict[str, dict[str, Trial]] = {
         **{f"score T={t:g}": score(temperature=t) for t in (0.3, 0.1, 0.01)},
         "score T=auto": score(temperature="auto"),
     },
+    # T = 24 counts a window of 24 steps as one observation.
+    "windows": {"score T=24": score(temperature=24.0)},
     "learning rate": {
         f"{name} lr={rate:g}": Trial(name, {"learning_rate": rate})
         for rate in (1e-2, 2e-3)

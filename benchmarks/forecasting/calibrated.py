@@ -1,6 +1,6 @@
 """Coverage before and after split-conformal calibration on the validation windows.
 
-`python -m benchmarks.forecasting.calibrated [--models ...] [--jobs N]` writes
+`python -m benchmarks.forecasting.calibrated [--models ...] [--seeds ...] [--jobs N]` writes
 results/forecasting_calibrated.csv. A model is trained once, on what lies before the validation
 range; its forecasts of the validation windows calibrate those of the test windows that follow
 (:class:`tsbnn.forecasting.ConformalCalibration`, each step of the horizon on its own). So the
@@ -82,6 +82,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a dataset, model and kind of intervals; coverages with widths, mean over seeds."""
     keys = ["dataset", "model", "intervals"]
     mean = rows.groupby([*keys, "metric"], sort=False).value.mean().unstack("metric")
+    mean = mean.reindex([d for d in DATASETS if d in mean.index], level="dataset")
     shown = mean.index.to_frame(index=False)
     for level in LEVELS:
         covered = mean[f"coverage_{level}"].map("{:.1%}".format)
@@ -96,9 +97,12 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     given = parser.parse_args()
-    cells = [Cell(d, model, seed) for seed in SEEDS for d in DATASETS for model in given.models]
+    cells = [
+        Cell(d, model, seed) for seed in given.seeds for d in DATASETS for model in given.models
+    ]
     rows = run_cells(evaluate, cells, "forecasting_calibrated", jobs=given.jobs)
     print(f"\n{markdown(table(rows))}")
 

@@ -25,6 +25,7 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "mc_dropout": ("mc_dropout", {}),
     "ensemble": ("ensemble", {}),
     "ensemble x5": ("ensemble", {}),
+    "score T=auto": ("score", {"temperature": "auto"}),
     "score low rank": ("score", {"family": "low_rank"}),
     "score mixture": ("score", {"family": "mixture"}),
     "elbo mixture": ("elbo", {"family": "mixture"}),
@@ -35,8 +36,8 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
-#: Where the best of the first trials, with all of GluonTS's inputs, was not the method's default.
-LEARNING_RATES = {"map": 2e-3, "mc_dropout": 2e-3, "ensemble": 2e-3}
+#: By method, where the best of the trials (`tuning`) is not the method's default.
+LEARNING_RATES = {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3}
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
 
@@ -62,7 +63,7 @@ def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUAT
     which, inference = name.split(", ")
     method, settings = INFERENCE[inference]
     if rate is None:
-        rate = LEARNING_RATES.get(inference)
+        rate = LEARNING_RATES.get(method)
     if rate is not None:
         settings = settings | {"learning_rate": rate}
     return BayesianEstimator(

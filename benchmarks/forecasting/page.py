@@ -15,14 +15,23 @@ from benchmarks.cells import kept
 from benchmarks.forecasting import calibrated, plots, tables, tuning
 from benchmarks.forecasting.concentration import concentrations
 from benchmarks.forecasting.grid import DATASETS
-from benchmarks.forecasting.models import AT
-from benchmarks.output import RESULTS, fill, markdown, write
+from benchmarks.output import PAGE, RESULTS, fill, markdown, write
 from tsbnn.evaluation import StoredScores, compare_ranks
 
-PAGE, SHORT_PAGE = RESULTS.parent / "RESULTS.md", RESULTS.parents[1] / "docs/results.md"
+SHORT_PAGE = RESULTS.parents[1] / "docs/results.md"
+CALIBRATION = "Conformal calibration"
+OTHER_RATES = "CRPS at other learning rates"
 LEARNING_RATES = "Learning rates, on validation windows"
 #: Sections whose tables RESULTS.md shows.
-SHOWN = ("CRPS", "Mean weighted quantile loss", "Coverage", "Differences", LEARNING_RATES)
+SHOWN = (
+    "CRPS",
+    "Mean weighted quantile loss",
+    OTHER_RATES,
+    "Coverage",
+    "Differences",
+    CALIBRATION,
+    LEARNING_RATES,
+)
 HEAD = """# The comparison in full
 
 Written by `python -m benchmarks.forecasting.page` from what stands beside it; what follows from it
@@ -33,18 +42,21 @@ over seeds.
 
 def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator[tuple[str, str]]:
     """Headings and texts of the page; files and the plot are written on the way."""
-    yield "CRPS", markdown(tables.matrix(results))
-    yield "Mean weighted quantile loss", markdown(tables.matrix(results, "mean_wql"))
+    tuned = tables.tuned(results)
+    yield "CRPS", markdown(tables.matrix(tuned))
+    yield "Mean weighted quantile loss", markdown(tables.matrix(tuned, "mean_wql"))
+    others = results.drop(tuned.index)
+    note = "The last column is over the best of the first table."
+    yield OTHER_RATES, f"{note}\n\n{markdown(tables.matrix(others, among=tuned))}"
     note = "Percent of the central intervals of 50, 80, 90 and 95 %; bold where all are within 3."
     plot = "![Width against coverage](../../docs/images/comparison-coverage.png)"
-    yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(results))}\n\n{plot}"
+    yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(tuned))}\n\n{plot}"
     write(plots.draw_coverage(scores), "forecasting_coverage")
     found = tables.differences(scores)
     write(found, "forecasting_differences")
     note = "Paired, with 95 % intervals of a bootstrap over series, windows and seeds."
     yield "Differences", f"{note}\n\n{markdown(tables.difference_matrix(found))}"
-    # A model has one rank, that of the core's rate.
-    by_rank = tables.ranks(results, [m for m in results.model.unique() if AT not in m])
+    by_rank = tables.ranks(tuned)
     if len(by_rank) > 1 and by_rank.shape[1] > 2:
         comparison = compare_ranks(by_rank)
         plots.draw_ranks(comparison)
@@ -60,8 +72,7 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     plots.draw_selective(scores)
     plot = "![Selective forecasting](../../docs/images/comparison-selective.png)"
     yield "Does the spread warn?", f"{note}\n\n{markdown(informed.round(3))}\n\n{plot}"
-    if len(rows := kept("forecasting_calibrated")):
-        yield "Conformal calibration", markdown(calibrated.table(rows))
+    yield CALIBRATION, markdown(calibrated.table(kept("forecasting_calibrated")))
     largest = concentrations(scores)
     write(largest, "forecasting_concentration")
     yield "What the largest series decide", markdown(largest.round(3))

@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.cells import LEVELS
 from benchmarks.forecasting.grid import DATASETS
+from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
 
@@ -19,13 +20,15 @@ OWN = tuple(f"{network}, score" for network in NETWORKS)
 PEER = "gluonts_deepar"
 #: What score VI is compared with: others on the same network, and a peer.
 REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
-#: And at the rate of the later trials (see `grid`): others at theirs, and at the core's.
-RATED = ("elbo at 2e-3", "map at 5e-3", "ensemble at 5e-3", "map", "ensemble")
+#: And at its method's default rate (see `grid`): the ELBO at the same, others at their best.
+RATED = ("elbo at 5e-3", "map", "ensemble")
 PAIRS = (
     *((own, own.replace("score", other)) for own in OWN for other in REFERENCES),
     *((own, PEER) for own in OWN),
-    *(("deepar, score at 2e-3", f"deepar, {other}") for other in RATED),
-    ("deepar, score at 2e-3", PEER),
+    *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
+    ("deepar, score at 5e-3", PEER),
+    ("transformer, score", "transformer, map at 2e-3"),
+    *(("deepar, score T=auto", f"deepar, {other}") for other in ("score", "map")),
     ("deepar, score mixture", "deepar, elbo mixture"),
 )
 #: What the short table of docs/results.md has.
@@ -39,6 +42,11 @@ def stored() -> dict[str, StoredScores]:
     return {name: StoredScores.load(path) for name, path in paths.items() if path.exists()}
 
 
+def tuned(results: pd.DataFrame) -> pd.DataFrame:
+    """Rows of models at the rate that the trials chose: one rate a model."""
+    return results[~results.model.str.contains(AT)]
+
+
 def differences(scores: dict[str, StoredScores]) -> pd.DataFrame:
     """CRPS of one model relative to another's, for each pair and dataset that have been run."""
     rows = []
@@ -50,9 +58,13 @@ def differences(scores: dict[str, StoredScores]) -> pd.DataFrame:
 
 
 def difference_matrix(found: pd.DataFrame) -> pd.DataFrame:
-    """One row a pair, one column a dataset: relative difference with its interval."""
+    """One row a pair, one column a dataset: relative difference with its interval.
+
+    Below three seeds too little is known of their luck for an interval.
+    """
     text = [
-        f"{row.relative:+.1%} ({row.relative_low:+.0%} to {row.relative_high:+.0%})"
+        f"{row.relative:+.1%}"
+        + f" ({row.relative_low:+.0%} to {row.relative_high:+.0%})" * (row.num_seeds > 2)
         for row in found.itertuples()
     ]
     table = found.assign(pair=found.a + " against " + found.b, text=text).pivot_table(
@@ -61,9 +73,9 @@ def difference_matrix(found: pd.DataFrame) -> pd.DataFrame:
     return table.fillna("–").reset_index().rename(columns={"pair": "CRPS, relative"})
 
 
-def ranks(results: pd.DataFrame, models: Iterable[str]) -> pd.DataFrame:
+def ranks(results: pd.DataFrame) -> pd.DataFrame:
     """Mean CRPS by dataset and model: of those that all datasets have."""
-    crps = results[(results.metric == "crps") & results.model.isin(list(models))]
+    crps = results[results.metric == "crps"]
     return crps.pivot_table(index="dataset", columns="model", values="value").dropna(axis=1)
 
 
@@ -83,45 +95,61 @@ def selective(scores: dict[str, StoredScores], models: Iterable[str]) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def matrix(results: pd.DataFrame, metric: str = "crps") -> pd.DataFrame:
+def matrix(
+    results: pd.DataFrame, metric: str = "crps", among: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row a model, one column a dataset: mean ± standard error over seeds.
 
-    Models are in the order of their mean ratio to the best of each dataset, those that some dataset
-    lacks after the others.
+    The last column is the mean over the datasets of the ratio to the best of each ``among`` other
+    results, or these. Models are in its order, those that some dataset lacks after the others.
     """
+    best = results if among is None else among
+    best = best[best.metric == metric].groupby(["dataset", "model"]).value.mean()
+    best = best.groupby("dataset").min()
     groups = results[results.metric == metric].groupby(["model", "dataset"], sort=False).value
     mean, error, seeds = (
         getattr(groups, name)().unstack("dataset") for name in ("mean", "sem", "count")
     )
     columns = [dataset for dataset in DATASETS if dataset in mean]
-    ratio = (mean / mean.min()).mean(axis=1).rename("ratio")
-    missing = mean.isna().sum(axis=1).rename("missing")
-    order = pd.concat([missing, ratio], axis=1).sort_values(["missing", "ratio"]).index
+    ratio = (mean / best[columns]).mean(axis=1, skipna=False)
+    order = ratio.sort_values().index
     table = pd.DataFrame(index=order)
     table["seeds"] = seeds.loc[order].min(axis=1).astype(int)
     for dataset in columns:
-        best = mean[dataset].min()
         table[dataset] = [
-            _cell(mean.at[model, dataset], error.at[model, dataset], best) for model in order
+            _cell(mean.at[model, dataset], error.at[model, dataset], best[dataset])
+            for model in order
         ]
+    table["over the best"] = ratio[order].map("{:.2f}".format).replace("nan", "–")
     return table.reset_index()
 
 
 def _cell(mean: float, error: float, best: float) -> str:
     if pd.isna(mean):
         return "–"
-    text = plain(mean, 3) if mean != best else f"**{plain(mean, 3)}**"
+    text = plain(mean, 3) if mean > best else f"**{plain(mean, 3)}**"
     return text if pd.isna(error) else f"{text} ± {plain(error, 1)}"
 
 
 def coverage_matrix(results: pd.DataFrame) -> pd.DataFrame:
-    """Coverage of the central intervals of 50, 80, 90 and 95 % by model and dataset, in percent."""
+    """Coverage of the central intervals of 50, 80, 90 and 95 % by model and dataset, in percent.
+
+    Bold where all are within three points. Models that are within them most often come first, then
+    those that are nearer on average.
+    """
     groups = results.groupby(["model", "dataset", "metric"], sort=False).value.mean().unstack()
     covered = 100 * groups[[f"coverage_{level}" for level in LEVELS]]
     text = covered.apply(lambda row: " / ".join(f"{value:.0f}" for value in row), axis=1)
-    within = (covered - list(LEVELS)).abs().max(axis=1) <= 3
+    off = (covered - list(LEVELS)).abs()
+    within = off.max(axis=1) <= 3
     text = text.where(~within, "**" + text + "**").unstack("dataset").fillna("–")
-    return text[[dataset for dataset in DATASETS if dataset in text]].reset_index()
+    order = pd.DataFrame(
+        {
+            "within": -within.groupby("model").sum(),
+            "off": off.mean(axis=1).groupby("model").mean(),
+        }
+    ).sort_values(["within", "off"])
+    return text.loc[order.index, [d for d in DATASETS if d in text]].reset_index()
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmarks.cells import kept
-from benchmarks.forecasting import page
-from benchmarks.forecasting.tables import coverage_matrix, difference_matrix, matrix, summary
-from benchmarks.output import markdown
+from benchmarks.forecasting import calibrated, page
+from benchmarks.forecasting.tables import (
+    coverage_matrix,
+    difference_matrix,
+    matrix,
+    summary,
+    tuned,
+)
+from benchmarks.output import PAGE, markdown
 
 
 def results(values: dict[tuple[str, str, int], float], metric: str = "crps") -> pd.DataFrame:
@@ -31,48 +37,70 @@ def test_models_are_in_order_of_their_ratio_to_the_best() -> None:
             }
         )
     )
-    assert list(found.columns) == ["model", "seeds", "etth1", "nyc_taxi"]
+    assert list(found.columns) == ["model", "seeds", "etth1", "nyc_taxi", "over the best"]
     # 1 and 4 times the best against 2 times and 1.
     assert found.model.tolist() == ["b", "a"]
     assert found.seeds.tolist() == [1, 2]
-    assert found.set_index("model").loc["a"].tolist() == [2, "**1** ± 0.1", "4000 ± 0"]
-    assert found.set_index("model").loc["b"].tolist() == [1, "2", "**1000**"]
+    assert found.set_index("model").loc["a"].tolist() == [2, "**1** ± 0.1", "4000 ± 0", "2.50"]
+    assert found.set_index("model").loc["b"].tolist() == [1, "2", "**1000**", "1.50"]
 
 
 def test_a_model_that_a_dataset_lacks_leaves_its_cell_empty() -> None:
     found = matrix(results({("a", "etth1", 0): 1.0, ("b", "nyc_taxi", 0): 1.0}))
     assert found.set_index("model").nyc_taxi.tolist() == ["–", "**1**"]
+    assert found["over the best"].tolist() == ["–", "–"]
+
+
+def test_other_results_are_measured_by_the_best_of_the_first() -> None:
+    first = results({("a", "etth1", 0): 2.0, ("b", "etth1", 0): 4.0})
+    others = results({("a at 1", "etth1", 0): 3.0, ("b at 1", "etth1", 0): 1.0})
+    found = matrix(others, among=first).set_index("model")
+    assert found["over the best"].to_dict() == {"b at 1": "0.50", "a at 1": "1.50"}
+    assert found.etth1.to_dict() == {"b at 1": "**1**", "a at 1": "3"}
 
 
 def test_coverage_is_bold_where_all_levels_are_within_three_points() -> None:
     shares = {50: 0.53, 80: 0.78, 90: 0.9, 95: 0.94}
-    good = [results({("a", "etth1", 0): s}, f"coverage_{level}") for level, s in shares.items()]
+    good = [results({("c", "etth1", 0): s}, f"coverage_{level}") for level, s in shares.items()]
     shares[50] = 0.54
     bad = [results({("b", "etth1", 0): s}, f"coverage_{level}") for level, s in shares.items()]
-    found = coverage_matrix(pd.concat([*good, *bad])).set_index("model").etth1
-    assert found.to_dict() == {"a": "**53 / 78 / 90 / 94**", "b": "54 / 78 / 90 / 94"}
+    shares[50] = 0.9
+    worse = [results({("a", "etth1", 0): s}, f"coverage_{level}") for level, s in shares.items()]
+    found = coverage_matrix(pd.concat([*worse, *bad, *good])).set_index("model").etth1
+    assert list(found.items()) == [
+        ("c", "**53 / 78 / 90 / 94**"),
+        ("b", "54 / 78 / 90 / 94"),
+        ("a", "90 / 78 / 90 / 94"),
+    ]
 
 
 def test_differences_are_one_row_a_pair() -> None:
     row = {"a": "x, score", "relative": -0.1, "relative_low": -0.2, "relative_high": 0.05}
+    row["num_seeds"] = 3
     found = difference_matrix(
         pd.DataFrame(
             [
                 {"dataset": "etth1", "b": "x, elbo", **row},
                 {"dataset": "nyc_taxi", "b": "x, elbo", **row},
+                {"dataset": "m4_hourly", "b": "x, elbo", **row},
                 {"dataset": "etth1", "b": "x, map", **row},
+                {"dataset": "nyc_taxi", "b": "x, map", **row, "num_seeds": 2},
             ]
         )
     )
     assert found.iloc[:, 0].tolist() == ["x, score against x, elbo", "x, score against x, map"]
     assert found.etth1.tolist() == ["-10.0% (-20% to +5%)"] * 2
-    assert found.nyc_taxi.tolist() == ["-10.0% (-20% to +5%)", "–"]
+    assert found.nyc_taxi.tolist() == ["-10.0% (-20% to +5%)", "-10.0%"]
+    assert found.m4_hourly.tolist() == ["-10.0% (-20% to +5%)", "–"]
 
 
 def test_published_tables_are_those_of_the_results() -> None:
     found = kept("forecasting")
-    full, short = (path.read_text(encoding="utf-8") for path in (page.PAGE, page.SHORT_PAGE))
-    assert markdown(matrix(found)) in full
-    assert markdown(matrix(found, "mean_wql")) in full
-    assert markdown(coverage_matrix(found)) in full
+    full, short = (path.read_text(encoding="utf-8") for path in (PAGE, page.SHORT_PAGE))
+    assert markdown(matrix(tuned(found))) in full
+    assert markdown(matrix(tuned(found), "mean_wql")) in full
+    assert markdown(coverage_matrix(tuned(found))) in full
+    others = found.drop(tuned(found).index)
+    assert markdown(matrix(others, among=tuned(found))) in full
+    assert markdown(calibrated.table(kept("forecasting_calibrated"))) in full
     assert markdown(summary(found)) in short
