@@ -81,8 +81,9 @@ def interval_scores(labels: Any, low: Any, high: Any, level: int) -> dict[str, f
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a dataset, model and kind of intervals; coverages with widths, mean over seeds."""
     keys = ["dataset", "model", "intervals"]
+    place = {dataset: number for number, dataset in enumerate(DATASETS)}
+    rows = rows.sort_values("dataset", key=lambda names: names.map(place), kind="stable")
     mean = rows.groupby([*keys, "metric"], sort=False).value.mean().unstack("metric")
-    mean = mean.reindex([d for d in DATASETS if d in mean.index], level="dataset")
     shown = mean.index.to_frame(index=False)
     for level in LEVELS:
         covered = mean[f"coverage_{level}"].map("{:.1%}".format)
