@@ -27,6 +27,7 @@ from tsbnn.forecasting.catalogue import features, network
 
 HALF_YEARS = {f"vic_electricity, half of {year}": year for year in (2012, 2013)}
 METHODS, SEEDS = ("score", "map"), (0, 1)
+#: Those of the trials at that time, whatever the comparison's are now.
 LEARNING_RATES = {"score": 5e-3, "map": 2e-3}
 TAUGHT, ALL, AGELESS = "default inputs", "all of GluonTS", "without the age"
 #: What is compared, and where.
