@@ -1,11 +1,10 @@
 """What it brings to leave out lags and calendar features that the training data cannot teach.
 
 `python -m benchmarks.inputs [--datasets ...] [--jobs N]` writes results/inputs.csv: our DeepAR with
-its default inputs (see `tsbnn.forecasting.estimators.teachable`) and with all that GluonTS has for
-the frequency, by score VI and by MAP, 5,000 gradient evaluations, two seeds, on windows that
-lie before every test range. The first two sets end where a year does: half a year of Victoria's
-demand, July to December, trains a network for the four weeks from 4 January on. A second table has
-the default inputs with and without the age of a series.
+its default inputs (see `tsbnn.forecasting.estimators.teachable`), with the age of a series besides,
+and with all that GluonTS has for the frequency, by score VI and by MAP, 5,000 gradient evaluations,
+two seeds, on windows that lie before every test range. The half years end where a year does: July
+to December of Victoria's demand train a network for the four weeks from 4 January on.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, INFERENCE
+from benchmarks.forecasting.grid import DATASETS
+from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, INFERENCE, LEARNING_RATES
 from benchmarks.output import markdown, plain
 from benchmarks.protocol import validate
 from benchmarks.series import cut
@@ -27,13 +27,11 @@ from tsbnn.forecasting.catalogue import features, network
 
 HALF_YEARS = {f"vic_electricity, half of {year}": year for year in (2012, 2013)}
 METHODS, SEEDS = ("score", "map"), (0, 1)
-#: Those of the trials at that time, whatever the comparison's are now.
-LEARNING_RATES = {"score": 5e-3, "map": 2e-3}
-TAUGHT, ALL, AGELESS = "default inputs", "all of GluonTS", "without the age"
+ALL, AGED, DEFAULT = "all of GluonTS", "with the age", "default inputs"
 #: What is compared, and where.
 COMPARED = {
-    (ALL, TAUGHT): (*HALF_YEARS, "seattle_weather"),
-    (TAUGHT, AGELESS): ("etth1", "vic_electricity"),
+    (AGED, DEFAULT): (*DATASETS, *HALF_YEARS, "seattle_weather"),
+    (ALL, AGED): (*HALF_YEARS, "seattle_weather"),
 }
 DAYS = 28
 
@@ -48,15 +46,19 @@ def evaluate(cell: Cell) -> Backtest:
         return network("deepar", prediction_length=data.prediction_length, **known, **arguments)
 
     chosen = deepar()
-    if inputs == ALL:
-        chosen = deepar(lags_seq=chosen.lags_seq, time_features=chosen.time_features)
-    elif inputs == AGELESS:
-        chosen = deepar(age_feature=False)
+    if inputs == AGED:
+        chosen = deepar(age_feature=True)
+    elif inputs == ALL:
+        given = {"lags_seq": chosen.lags_seq, "time_features": chosen.time_features}
+        chosen = deepar(age_feature=True, **given)
     name, settings = INFERENCE[method]
+    rate = LEARNING_RATES["deepar"].get(name)
+    if rate is not None:
+        settings = settings | {"learning_rate": rate}
     estimator = BayesianEstimator(
         chosen,
         name,
-        inference_kwargs=settings | {"learning_rate": LEARNING_RATES[method]},
+        inference_kwargs=settings,
         gradient_evaluations=GRADIENT_EVALUATIONS,
     )
     if cell.dataset not in HALF_YEARS:
@@ -84,7 +86,8 @@ def table(rows: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
     lines = shown[shown.inputs == after][["dataset", "method"]].drop_duplicates()
     keys = ["dataset", "method", "inputs", "metric"]
     mean = shown.groupby(keys).value.mean().unstack(["inputs", "metric"])
-    mean = mean.reindex(lines).dropna(subset=[(before, "mean_wql"), (after, "mean_wql")])
+    wanted = pd.MultiIndex.from_product([(before, after), ("mean_wql", "coverage_95")])
+    mean = mean.reindex(index=pd.MultiIndex.from_frame(lines), columns=wanted).dropna()
     lines = mean.index.to_frame(index=False)
     for inputs in (before, after):
         lines[f"{inputs}: mean_wQL"] = [plain(v, 3) for v in mean[inputs, "mean_wql"]]
@@ -98,13 +101,15 @@ def table(rows: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--datasets", nargs="*", help="only these")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     given = parser.parse_args()
     cells = [
         Cell(dataset, f"{method}, {inputs}", seed)
+        for seed in SEEDS
         for compared, datasets in COMPARED.items()
         for dataset in datasets
-        for seed in SEEDS
+        if dataset in (given.datasets or [dataset])
         for method in METHODS
         for inputs in compared
     ]

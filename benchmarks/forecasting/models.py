@@ -36,8 +36,11 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
-#: By method, where the best of the trials (`tuning`) is not the method's default.
-LEARNING_RATES = {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3}
+#: By network and method, where the best of the trials (`tuning`) is not the method's default.
+LEARNING_RATES = {
+    "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3},
+    "transformer": {},
+}
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
 
@@ -63,7 +66,7 @@ def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUAT
     which, inference = name.split(", ")
     method, settings = INFERENCE[inference]
     if rate is None:
-        rate = LEARNING_RATES.get(method)
+        rate = LEARNING_RATES.get(which, {}).get(method)
     if rate is not None:
         settings = settings | {"learning_rate": rate}
     return BayesianEstimator(

@@ -21,12 +21,14 @@ from tsbnn.evaluation import StoredScores, compare_ranks
 SHORT_PAGE = RESULTS.parents[1] / "docs/results.md"
 CALIBRATION = "Conformal calibration"
 OTHER_RATES = "CRPS at other learning rates"
+SCATTER = "Scatter over seeds"
 LEARNING_RATES = "Learning rates, on validation windows"
 #: Sections whose tables RESULTS.md shows.
 SHOWN = (
     "CRPS",
     "Mean weighted quantile loss",
     OTHER_RATES,
+    SCATTER,
     "Coverage",
     "Differences",
     CALIBRATION,
@@ -48,6 +50,8 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     others = results.drop(tuned.index)
     note = "The last column is over the best of the first table."
     yield OTHER_RATES, f"{note}\n\n{markdown(tables.matrix(others, among=tuned))}"
+    note = "Standard deviation of CRPS over seeds, relative to its mean; from three seeds on."
+    yield SCATTER, f"{note}\n\n{markdown(tables.scatter(tuned))}"
     note = "Percent of the central intervals of 50, 80, 90 and 95 %; bold where all are within 3."
     plot = "![Width against coverage](../../docs/images/comparison-coverage.png)"
     yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(tuned))}\n\n{plot}"

@@ -124,6 +124,22 @@ def matrix(
     return table.reset_index()
 
 
+def scatter(results: pd.DataFrame, least: int = 3) -> pd.DataFrame:
+    """One row a model, one column a dataset: sd of CRPS over seeds in percent of its mean.
+
+    Only where there are at least so many seeds. Models that scatter least on average come first,
+    those that some dataset lacks last.
+    """
+    groups = results[results.metric == "crps"].groupby(["model", "dataset"]).value
+    seeds = groups.count()
+    found = (groups.std() / groups.mean())[seeds >= least].unstack("dataset")
+    found = found[[dataset for dataset in DATASETS if dataset in found]]
+    order = found.mean(axis=1, skipna=False).sort_values().index
+    text = found.loc[order].map("{:.1%}".format).replace("nan%", "–")
+    text.insert(0, "seeds", seeds[seeds >= least].unstack().loc[order].min(axis=1).astype(int))
+    return text.reset_index()
+
+
 def _cell(mean: float, error: float, best: float) -> str:
     if pd.isna(mean):
         return "–"

@@ -52,9 +52,9 @@ def test_every_method_has_as_many_trials() -> None:
 
 def test_a_model_has_the_rate_that_was_chosen_unless_another_is_given() -> None:
     data = load("us_macro")
-    assert estimator("deepar, score", data).inference.learning_rate == LEARNING_RATES["score"]
-    mixture = estimator("deepar, score mixture", data).inference
-    assert mixture.learning_rate == LEARNING_RATES["score"]
+    rates = LEARNING_RATES["deepar"]
+    assert estimator("deepar, score", data).inference.learning_rate == rates["score"]
+    assert estimator("deepar, score mixture", data).inference.learning_rate == rates["score"]
     assert estimator("deepar, map at 0.1", data).inference.learning_rate == 0.1
     assert estimator("gluonts_deepar at 0.1", data, 10).estimator.lr == 0.1
 

@@ -10,6 +10,7 @@ from benchmarks.forecasting.tables import (
     coverage_matrix,
     difference_matrix,
     matrix,
+    scatter,
     summary,
     tuned,
 )
@@ -57,6 +58,21 @@ def test_other_results_are_measured_by_the_best_of_the_first() -> None:
     found = matrix(others, among=first).set_index("model")
     assert found["over the best"].to_dict() == {"b at 1": "0.50", "a at 1": "1.50"}
     assert found.etth1.to_dict() == {"b at 1": "**1**", "a at 1": "3"}
+
+
+def test_scatter_is_relative_and_needs_three_seeds() -> None:
+    values = {("a", "etth1", seed): value for seed, value in enumerate((90.0, 100.0, 110.0))}
+    values |= {("a", "nyc_taxi", seed): 5.0 for seed in range(3)}
+    values |= {("b", "etth1", seed): value for seed, value in enumerate((2.0, 2.0, 2.0, 2.0))}
+    values |= {("b", "nyc_taxi", seed): value for seed, value in enumerate((1.0, 2.0))}
+    found = scatter(results(values))
+    # b has too few seeds on one dataset, so it comes last although it scatters least.
+    assert found.to_dict("list") == {
+        "model": ["a", "b"],
+        "seeds": [3, 4],
+        "etth1": ["10.0%", "0.0%"],
+        "nyc_taxi": ["0.0%", "–"],
+    }
 
 
 def test_coverage_is_bold_where_all_levels_are_within_three_points() -> None:

@@ -79,9 +79,9 @@ class DeepAREstimator(NetworkEstimator):
     nonnegative_pred_samples
         Cut paths at 0 once they are drawn.
     age_feature
-        Whether the network is told how old a series is, log10(2 + t) after t steps. Where all
-        series begin together and forecasts reach far beyond the training data, without refitting,
-        every forecast is older than any training window: try False on validation windows.
+        Whether the network is told how old a series is, log10(2 + t) after t steps; by default only
+        where training knows the age of the forecasts of at least half of the series, from older
+        ones. See :meth:`adapted_to`.
 
     Raises
     ------
@@ -120,7 +120,7 @@ class DeepAREstimator(NetworkEstimator):
         validation_sampler: InstanceSampler | None = None,
         nonnegative_pred_samples: bool = False,
         num_past_feat_dynamic_real: int = 0,
-        age_feature: bool = True,
+        age_feature: bool | None = None,
     ) -> None:
         super().__init__(
             freq=freq,
