@@ -179,7 +179,7 @@ else:
     print("On these windows neither forecasts clearly better.")
 
 # %% [markdown]
-# So here `score` loses to `elbo`, by 1 %, and neither is shown to differ from `map`, which has the
+# So here `score` loses to `elbo`, by 2 %, and neither is shown to differ from `map`, which has the
 # lowest CRPS. But that is one training of each. How much training itself scatters, only further
 # seeds can tell: `backtest(..., seeds=(0, 1, 2, 3, 4))`. The intervals then resample seeds, too.
 #

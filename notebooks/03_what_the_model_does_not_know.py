@@ -196,16 +196,16 @@ ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# Here the epistemic part does what it is made for. With more data it falls, from 12.7 to 5.2 %, and
-# at every step it is of the size of the error: 12.7 % are claimed for 6.4, 10.2 % for 14.5, and
-# 5.2 % for 6.0. The error itself does not fall evenly, since who has seen no January yet may
-# guess it well or badly. The noise is overrated where data are few: a network that cannot yet tell
-# signal from noise takes some signal for noise. So the *share* of the doubt, in the picture, need
-# not fall in the same order.
+# With three years of data the doubt is smaller, as it should be, but by far less than the error:
+# after two and six months 10.1 % are claimed where the mean is 20 and 21 % off, after three years
+# 8.1 % where it is 3.3 % off. So the models of few data doubt too little, by half, and that of many
+# too much. What they lack of doubt they put into the noise, which is overrated threefold after two
+# months: a network that cannot yet tell signal from noise takes signal for noise. So the *share* of
+# the doubt, in the picture, even rises with the data.
 #
-# The picture is about the **far horizon** too: the share rises with the lead time, though the noise
-# of this world is the same on every day. A path is drawn day by day, each from the last ones, and
-# so the doubt of every network adds up along its paths.
+# The picture is about the **far horizon** too: with six months and three years of data the share
+# rises with the lead time, though the noise of this world is the same on every day. A path is drawn
+# day by day, each from the last ones, and so the doubt of every network adds up along its paths.
 #
 # ## What a colder posterior would say
 #
@@ -222,9 +222,9 @@ said = {
 pd.DataFrame(said).T.round(1)
 
 # %% [markdown]
-# With three years of data the forecasts are a little better, 4.8 % off instead of 6.0. With less
-# they are worse, and the models do not know it: after two months 1.5 % is claimed where 20 % is
-# true, after six months 2.2 % where 25 % is true. The doubt even *grows* with the data, for the
+# The forecasts are better: after three years 2.6 % off instead of 3.3, after six months 15 instead
+# of 21, after two 18.7 instead of 19.7. But the models of few data do not know how wrong they are:
+# 1.0 % is claimed where 19 % is true, and 3.0 where 15 is. The doubt *grows* with the data, for the
 # fewer there are, the colder the posterior and the surer of itself. So T = 1 is the default.
 #
 # ## Five situations
@@ -282,19 +282,19 @@ for name, row in found.drop("home ground").iterrows():
 # %% [markdown]
 # Not all the warnings come that one hopes for:
 #
-# - With a **short history** the doubt grows as the error does. The training windows had histories
-#   of all lengths, so the network has met this, and what it makes of it depends on its weights.
+# - With a **short history** the doubt is of the size of the error, though it was large enough
+#   before, and so hardly grows.
 # - Of the **unseen series** it notices nothing. The pools look like buildings with odd weekends,
 #   and all networks of the posterior agree about weekends. That a series may be of *another kind*
 #   is no weight in any of them.
 # - In the **cold** it notices nothing either. Beyond the data all the networks bend the same way,
 #   since their hidden units saturate.
-# - In **another season** the doubt of the model of two months is no larger than it was in winter
-#   (first table), and the error many times as large.
+# - In **another season** the doubt of the model of two months is hardly larger than it was in
+#   winter (first table), and the error twice as large.
 #
 # The posterior is over the weights of *this* network, given *these* data. It tells how well the
 # data determine them. It is no detector of a changed world. The fan charts show how that looks on a
-# dashboard: above, orange bands that mean something; below, bands that look just as calm.
+# dashboard: above, orange bands that hold; below, bands that look just as calm.
 
 # %%
 shown = {"home ground": world, "short history": world, "unseen series": pools}
@@ -388,9 +388,9 @@ show(economy, ax)
 plt.show()
 
 # %% [markdown]
-# Here too the whole spread knows a little (its interval begins at 0.01), and of the epistemic part
-# nothing is shown. Year by year one sees why: how unsure the model was, and how wrong. Did it know,
-# the last bars would be the highest in both rows.
+# Here nothing is shown of either: the whole spread may know a little, but its interval reaches far
+# below zero. Year by year one sees why: how unsure the model was, and how wrong. Did it know, the
+# last bars would be the highest in both rows.
 
 # %%
 scores = economy.scores["score", 0]
@@ -417,8 +417,8 @@ plt.show()
 # %% [markdown]
 # ## What to take home
 #
-# - Believe the epistemic part where the question is *how much data there were for this*: short
-#   training records, short histories.
+# - The epistemic part answers *how much data there were for this*, short training records and short
+#   histories, and answers too evenly: few data are worse, and many better, than it says.
 # - Do not take its silence for safety. Another kind of series, covariates out of range, a crisis:
 #   no posterior over the weights of one network sees these coming.
 # - Test it on your own data before you act on it: `backtest`, then `selective_scores`. An interval

@@ -238,7 +238,7 @@ table = coverages.set_index(["model", "nominal"])
 table.style.format("{:.1%}", subset=["coverage", "low", "high"]).format("{:.1f}", subset=["width"])
 
 # %% [markdown]
-# Those of the largest model hold one to four points more than they promise, at a width some 14 %
+# Those of the largest model hold one to five points more than they promise, at a width some 10 %
 # below that of the model without covariates.
 #
 # ## What if? Two plans for the next fortnight
@@ -363,9 +363,9 @@ plt.show()
 
 # %% [markdown]
 # From left to right: the error, what the model says of its own doubt, and whether its intervals
-# hold. The error more than halves within four weeks. To know the kind of a shop helps on the first
-# day only; from the third on its sales tell as much. The doubt falls too, though only once there is
-# more than a week to look at. On the first day it is too small: below the dotted line, intervals
+# hold. The error more than halves within four weeks. To know the kind of a shop helps for a few
+# days; from a week on its sales tell as much. The doubt falls too, though only once there is more
+# than a week to look at. On the first day it is too small: below the dotted line, intervals
 # promise more than they hold (70 % instead of 80 %), and no warning came. With a day or two of
 # sales, widen them.
 #
