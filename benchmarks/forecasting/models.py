@@ -38,7 +38,7 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 #: By network and method, where the best of the trials (`tuning`) is not the method's default.
 LEARNING_RATES = {
-    "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3},
+    "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3, "map": 1e-2},
     "transformer": {},
 }
 #: The five members of an ensemble share the budget, unless each has one of its own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmarks.inputs import ALL, AGED, table
+from benchmarks.inputs import AGED, ALL, table
 
 
 def test_inputs_are_compared_method_by_method() -> None:
