@@ -77,8 +77,8 @@ dataset
 #   known on its eve. `backtest` keeps the labels to itself until the forecasts are made;
 # - two baselines always come along: last year's weather with a Gaussian width
 #   (`seasonal_naive`), and GluonTS's own DeepAR with as many gradients (`gluonts_deepar`). It also
-#   reads lags of two and three years. Our network leaves these out, since fewer than half of the
-#   training points know them.
+#   reads lags of two and three years, and the age of a series. Our network leaves these out: fewer
+#   than half of the training points know such lags, and every forecast is older than training.
 
 
 # %%
@@ -194,7 +194,7 @@ table.style.format("{:.1%}", subset=["coverage", "low", "high"]).format("{:.1f}"
 
 # %% [markdown]
 # At 95 % `score` and `elbo` hold what they promise; `map` holds less, and GluonTS's training far
-# less. At 50 % all three of ours hold more than they promise, `score` most.
+# less. At 50 % `score` and `elbo` hold more than they promise.
 #
 # The picture shows the price of coverage. Each curve goes through the intervals of 50, 80, 90 and
 # 95 %. A marker belongs on the dotted line of its coverage; left of it, the interval holds too

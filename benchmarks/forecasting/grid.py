@@ -29,7 +29,7 @@ EXTENDED = (
     "deepar, ensemble x5",
 )
 
-#: At the default rate of all these methods where the trials chose another one, and the ensemble at
+#: At the default rate of the main methods where the trials chose another one, and the ensemble at
 #: that of the posteriors.
 RATES = (
     "deepar, score at 5e-3",

@@ -36,10 +36,10 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
-#: By network and method, where the best of the trials (`tuning`) is not the method's default.
+#: By network and method, where the best of the trials (`tuning`) is not the method's default. The
+#: transformers have had no trials.
 LEARNING_RATES = {
     "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3, "map": 1e-2},
-    "transformer": {},
 }
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}

@@ -146,7 +146,8 @@ def test_time_features_by_name(tmp_path) -> None:
     again = Forecaster.load(tmp_path / "model")
     assert again.get_params()["time_features"] == features
     pd.testing.assert_frame_equal(again.predict(sales()), forecaster.predict())
-    # Of GluonTS's three for a day, these data can teach the day of the week alone. And the age.
+    # Of GluonTS's three for a day, these data can teach the day of the week alone. The other one is
+    # the place of the age.
     networks = [f.predictor_.network.network for f in (forecaster, tiny().fit(sales()))]
     assert [one.num_feat_dynamic_real for one in networks] == [3, 2]
     with pytest.raises(ValueError, match="no time feature is named 'day'; there are second_of"):

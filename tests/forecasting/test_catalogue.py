@@ -112,7 +112,7 @@ def test_time_features_reach_the_network_and_survive_on_disk(
     samples = [next(p.predict([entry], num_samples=4)).samples for p in (predictor, again)]
     np.testing.assert_array_equal(*samples)
     (window,) = again.input_transform([entry], is_train=False)
-    # The age of the series is there in any case.
+    # The place of the age is there in any case.
     assert window["future_time_feat"].shape == (2, len(features) + 1)
 
 

@@ -1,4 +1,4 @@
-"""Lags, calendar features and ages that training data cannot teach are left out by default."""
+"""Lags and calendar features that the training data cannot teach are left out by default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from tests.forecasting.estimators.conftest import QUIET
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.forecasting.estimators.teachable import (
     Extent,
-    is_age_teachable,
     teachable_lags,
     teachable_time_features,
 )
@@ -40,7 +39,7 @@ def series(start: str, length: int, freq: str = "D", gaps: slice = slice(0)) -> 
 
 
 def lengths_only(lengths: list[int]) -> Extent:
-    return Extent(np.array(lengths), np.array(lengths), 0.0)
+    return Extent(np.array(lengths), 0.0)
 
 
 @given(
@@ -58,27 +57,6 @@ def test_lags_are_known_at_half_of_all_points(lengths: list[int], lags: set[int]
 
 def test_the_order_of_lags_stays() -> None:
     assert teachable_lags([7, 1, 90, 30], lengths_only([100])) == [7, 1, 30]
-
-
-@given(
-    ages=st.lists(st.integers(1, 40), min_size=1, max_size=7),
-    prediction_length=st.integers(1, 10),
-)
-def test_ages_of_half_of_all_forecasts_are_known(ages: list[int], prediction_length: int) -> None:
-    """Against counting: a step of a forecast is known if some series had that age in training."""
-    seen = {age for reached in ages for age in range(reached)}
-    known = [set(range(age, age + prediction_length)) <= seen for age in ages]
-    taught = is_age_teachable(lengths_only(ages), prediction_length)
-    assert taught == (sum(known) * 2 >= len(known))
-
-
-def test_a_panel_that_begins_together_has_no_age() -> None:
-    """Of equal length, or with gaps at the start of some: the same calendar, by another name."""
-    together = [series("2020-01-01", 50), series("2020-01-01", 50, gaps=slice(0, 30))]
-    assert not is_age_teachable(Extent.of(together), 5)
-    launches = [series("2020-01-01", 50), series("2020-01-11", 40), series("2020-01-21", 30)]
-    assert is_age_teachable(Extent.of(launches), 5)
-    assert not is_age_teachable(Extent.of(launches), 15)
 
 
 @pytest.mark.parametrize(
@@ -127,14 +105,13 @@ def test_extent_counts_from_the_first_observed_point_of_all_series_to_the_last()
         ]
     )
     np.testing.assert_array_equal(extent.lengths, [6, 15])
-    np.testing.assert_array_equal(extent.ages, [10, 15])
     # 3 January, when the second begins, to 17 January.
     assert extent.days == 15
     # What one series covers and then another one counts once, and what none covers does not count.
     apart = Extent.of([series("2020-03-01", 10), series("2020-03-05", 3), series("2020-05-01", 10)])
     assert apart.days == 20
     empty = Extent.of([])
-    assert (len(empty.lengths), len(empty.ages), empty.days) == (0, 0, 0.0)
+    assert (len(empty.lengths), empty.days) == (0, 0.0)
 
 
 @pytest.mark.parametrize(("freq", "steps"), [("M", 18), ("Q", 6), ("W-SUN", 78), ("D", 547)])
@@ -181,21 +158,16 @@ def test_what_nobody_chose_is_adapted(build) -> None:
     adapted = plain.adapted_to(data)
     assert adapted.time_features == [day_of_week]
     assert adapted.lags_seq == [lag for lag in plain.lags_seq if lag <= 20]
-    assert (plain.age_feature, adapted.age_feature) == (None, False)
-    assert plain.adapted_to([*data, series("2022-01-01", 405)]).age_feature is True
     assert max(plain.lags_seq) > 1000
     # What is chosen stays chosen, and so it is written.
     assert adapted.adapted_to([series("2023-01-01", 4000)]) is adapted
     again = serde.decode(serde.encode(adapted))
     assert (again.lags_seq, again.time_features) == (adapted.lags_seq, adapted.time_features)
-    assert again.age_feature is False
-    chosen = {"lags_seq": [1, 99], "time_features": DAILY, "age_feature": True}
-    given = DeepAREstimator(freq="D", prediction_length=2, **chosen)
+    given = DeepAREstimator(freq="D", prediction_length=2, lags_seq=[1, 99], time_features=DAILY)
     assert given.adapted_to(data) is given
     later = DeepAREstimator(freq="D", prediction_length=2)
-    later.lags_seq, later.age_feature = [1, 99], True
-    found = later.adapted_to(data)
-    assert (found.lags_seq, found.age_feature) == ([1, 99], True)
+    later.lags_seq = [1, 99]
+    assert later.adapted_to(data).lags_seq == [1, 99]
     half = DeepAREstimator(freq="D", prediction_length=2, lags_seq=[1, 99]).adapted_to(data)
     assert (half.lags_seq, half.time_features) == ([1, 99], [day_of_week])
     patches = build("patch_transformer", freq="D").adapted_to(data)

@@ -272,7 +272,7 @@ def test_defaults_are_gluonts_own() -> None:
     assert repr(ours.pop("distr_output")) == repr(theirs.pop("distr_output"))
     assert (ours.pop("scaling"), theirs.pop("scaling")) == ("mean", True)
     assert ours.pop("num_past_feat_dynamic_real") == 0
-    assert ours.pop("age_feature") is None
+    assert ours.pop("age_feature") is False
     assert ours == theirs
     transformer = defaults(TransformerEstimator)
     sizes = {"d_model": 32, "nhead": 4, "num_layers": 2, "dim_feedforward": 128}

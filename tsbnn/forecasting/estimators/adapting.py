@@ -1,4 +1,4 @@
-"""Estimators whose default lags, calendar and age follow the training data."""
+"""Estimators whose default lags and calendar follow the training data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tsbnn.forecasting.estimators.maximum_likelihood import MaximumLikelihoodEst
 from tsbnn.forecasting.estimators.teachable import (
     Extent,
     Inputs,
-    is_age_teachable,
     teachable_lags,
     teachable_time_features,
 )
@@ -28,15 +27,13 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
     """Trains a copy of itself that reads what the training data can teach.
 
     ``lags_seq`` and ``time_features`` that nobody chose are GluonTS's for the frequency, less those
-    that the data cannot teach, and an ``age_feature`` of None is True where they can; what was
-    chosen stays. Subclasses set ``freq``, then settle the first two.
+    that the data cannot teach; what was chosen stays. Subclasses set ``freq``, then settle both.
     """
 
     freq: str
-    prediction_length: int
     lags_seq: list[int]
     time_features: list[Any]
-    age_feature: bool | None
+    age_feature: bool
     #: Settled values of inputs that nobody chose.
     _defaults: Mapping[str, Any] = MappingProxyType({})
 
@@ -53,14 +50,13 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
     @property
     def _unchosen(self) -> set[str]:
         """Inputs that are still what the constructor made them when nobody chose."""
-        settled = {name for name, value in self._defaults.items() if getattr(self, name) is value}
-        return settled | ({"age_feature"} if self.age_feature is None else set())
+        return {name for name, value in self._defaults.items() if getattr(self, name) is value}
 
     def adapted_to(self, training_data: Dataset) -> Self:
         """Return the estimator that :meth:`train` trains.
 
-        Default lags and time features that ``training_data`` cannot teach are left out, and so is
-        the age unless it was chosen: see :mod:`tsbnn.forecasting.estimators.teachable`.
+        Default lags and time features that ``training_data`` cannot teach are left out: see
+        :mod:`tsbnn.forecasting.estimators.teachable`.
 
         Raises
         ------
@@ -79,8 +75,6 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
             found["lags_seq"] = teachable_lags(self.lags_seq, extent)
         if "time_features" in unchosen:
             found["time_features"] = teachable_time_features(self.time_features, extent)
-        if "age_feature" in unchosen:
-            found["age_feature"] = is_age_teachable(extent, self.prediction_length)
         return self._reading(found)
 
     def adapted_like(self, predictor: Predictor) -> Self:
@@ -102,12 +96,13 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
                 f"the predictor was trained on freq={old.freq!r}, and the estimator has "
                 f"freq={self.freq!r}: lags and calendar would mean something else"
             )
-        if self.age_feature not in (None, old.age_feature):
+        if old.age_feature != self.age_feature:
             raise ValueError(
                 f"the predictor was trained with age_feature={old.age_feature}, and the estimator "
                 f"has age_feature={self.age_feature}"
             )
-        return self._reading({name: getattr(old, name) for name in self._unchosen})
+        inputs = {"lags_seq": old.lags_seq, "time_features": old.time_features}
+        return self._reading({name: inputs[name] for name in self._unchosen})
 
     def _reading(self, inputs: dict[str, Any]) -> Self:
         """Return the estimator with other inputs in place of those that nobody chose."""

@@ -89,7 +89,7 @@ class NetworkEstimator(AdaptingEstimator):
         train_sampler: InstanceSampler | None,
         validation_sampler: InstanceSampler | None,
         nonnegative_pred_samples: bool,
-        age_feature: bool | None,
+        age_feature: bool,
         **sizes: int,
     ) -> None:
         settings = {"max_epochs": 100, "gradient_clip_val": 10.0} | (trainer_kwargs or {})

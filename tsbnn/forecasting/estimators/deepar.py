@@ -18,9 +18,9 @@ from tsbnn.networks.deepar import DeepAR
 class DeepAREstimator(NetworkEstimator):
     """Trains a :class:`tsbnn.networks.DeepAR` (Salinas, Flunkert, Gasthaus, arXiv 1704.04110).
 
-    Names and defaults are those of GluonTS's ``DeepAREstimator``, but for lags and time features
-    that the training data cannot teach, and so is the network: equal weights give equal
-    likelihoods (:func:`tsbnn.networks.from_gluonts` copies them). It works on
+    Names and defaults are those of GluonTS's ``DeepAREstimator``, but for the age and for lags and
+    time features that the training data cannot teach, and so is the network: equal weights give
+    equal likelihoods (:func:`tsbnn.networks.from_gluonts` copies them). It works on
     its own, trained by maximum likelihood, and inside :class:`tsbnn.BayesianEstimator`.
 
     Parameters
@@ -79,9 +79,9 @@ class DeepAREstimator(NetworkEstimator):
     nonnegative_pred_samples
         Cut paths at 0 once they are drawn.
     age_feature
-        Whether the network is told how old a series is, log10(2 + t) after t steps; by default only
-        where training knows the age of the forecasts of at least half of the series, from older
-        ones. See :meth:`adapted_to`.
+        Whether the network is told how old a series is, log10(2 + t) after t steps, as GluonTS's
+        are. Where series begin together that is the time by another name, and forecasts are older
+        than anything in training; where they begin one after another, try True.
 
     Raises
     ------
@@ -120,7 +120,7 @@ class DeepAREstimator(NetworkEstimator):
         validation_sampler: InstanceSampler | None = None,
         nonnegative_pred_samples: bool = False,
         num_past_feat_dynamic_real: int = 0,
-        age_feature: bool | None = None,
+        age_feature: bool = False,
     ) -> None:
         super().__init__(
             freq=freq,

@@ -101,6 +101,6 @@ def _age(estimator: NetworkEstimator) -> Transformation:
         "output_field": FieldName.FEAT_AGE,
         "pred_length": estimator.prediction_length,
     }
-    if estimator.age_feature is False:
-        return AddConstFeature(**place, const=0.0)
-    return AddAgeFeature(**place, log_scale=True)
+    if estimator.age_feature:
+        return AddAgeFeature(**place, log_scale=True)
+    return AddConstFeature(**place, const=0.0)

@@ -82,7 +82,7 @@ class PatchTransformerEstimator(NetworkEstimator):
         validation_sampler: InstanceSampler | None = None,
         nonnegative_pred_samples: bool = False,
         num_past_feat_dynamic_real: int = 0,
-        age_feature: bool | None = None,
+        age_feature: bool = False,
     ) -> None:
         super().__init__(
             freq=freq,

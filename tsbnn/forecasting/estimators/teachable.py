@@ -1,22 +1,18 @@
-r"""Which lags, calendar features and ages a network can learn to read from its training data.
+r"""Which lags and calendar features a network can learn to read from its training data.
 
 GluonTS gives a frequency its lags and time features whatever the data are: an hourly series of a
 month gets lags of a month and the day of the year. What training never shows, or shows once, it
 cannot teach, and forecasts read it all the same. On the first of January the day of the year jumps
 from 0.5 to -0.5; a network that has seen one summer and one autumn has weights on it, found by
-chance. Where all series begin together, every forecast is older than anything in training. So,
-where nothing else is asked for,
+chance. So, where nothing else is asked for,
 
 - a lag l is given if it reaches a known value at no less than half of all training points: series
   of :math:`n_i` points have :math:`\sum_i \max(0, n_i - l) \ge \tfrac12 \sum_i n_i`;
 - a feature of the calendar is given if the data cover one and a half of its cycles: all of it once,
-  and half of it again. Days that several series cover count once;
-- the age is given if training has seen the ages of the forecasts of no less than half of the
-  series, in older ones: with ages :math:`a_i` at the last points and a horizon of h,
-  :math:`a_i + h \le \max_j a_j` for half of all i.
+  and half of it again. Days that several series cover count once.
 
-Lengths count from the first observed point to the last, ages from the start of a series.
-`benchmarks.inputs` measures what this brings.
+Lengths count from the first observed point to the last. `benchmarks.inputs` measures what this
+brings.
 """
 
 from __future__ import annotations
@@ -50,21 +46,17 @@ class Extent:
     ----------
     lengths
         Points of each series, from the first observed to the last one, ``num_series``.
-    ages
-        Points of each series from its start to the last observed one, ``num_series``.
     days
         Days that lie between the first and the last observed point of some series.
     """
 
     lengths: np.ndarray
-    ages: np.ndarray
     days: float
 
     @classmethod
     def of(cls, dataset: Dataset) -> Extent:
         """Measure a dataset. Series that the estimator will refuse count for nothing here."""
         lengths: list[int] = []
-        ages: list[int] = []
         # Ordinals of periods, each pair once: series of a panel often begin and end together.
         spans: set[tuple[Any, int, int]] = set()
         for entry in dataset:
@@ -76,12 +68,11 @@ class Extent:
                 continue
             first, last = int(observed[0]), int(observed[-1]) + 1
             lengths.append(last - first)
-            ages.append(last)
             freq, ordinal = start.freq, start.ordinal
             spans.add((freq, ordinal + first * freq.n, ordinal + last * freq.n))
         with business_periods_quietly():
             days = [tuple(_day(pd.Period(ordinal=o, freq=f)) for o in pair) for f, *pair in spans]
-        return cls(np.array(lengths, dtype=np.int64), np.array(ages), _covered(days))
+        return cls(np.array(lengths, dtype=np.int64), _covered(days))
 
 
 def _covered(spans: Iterable[tuple[float, ...]]) -> float:
@@ -106,12 +97,6 @@ def teachable_lags(lags: Sequence[int], extent: Extent) -> list[int]:
 def teachable_time_features(features: Sequence[TimeFeature], extent: Extent) -> list[TimeFeature]:
     """Leave out GluonTS's features of cycles that the training data show hardly once."""
     return [one for one in features if ROUNDS * CYCLES.get(one, 0.0) <= extent.days]
-
-
-def is_age_teachable(extent: Extent, prediction_length: int) -> bool:
-    """Whether training knows the age of the forecasts of at least half of the series."""
-    known = extent.ages + prediction_length <= extent.ages.max(initial=0)
-    return bool(known.sum() >= SHARE * len(known))
 
 
 @dataclass(frozen=True)
