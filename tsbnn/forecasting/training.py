@@ -176,7 +176,7 @@ def _train(
             name="validation_data",
         )
         validation = load(validation_data, loading=wanted)
-    with same_network(ckpt_path):
+    with same_network(trainer, estimator, ckpt_path):
         trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
     module.sums = batch_sums
     if isinstance(module, ValidatedLightningModule) and validation is not None:

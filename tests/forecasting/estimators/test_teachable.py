@@ -262,3 +262,20 @@ def test_a_checkpoint_goes_on_with_the_inputs_that_it_has(bayesian: bool, tmp_pa
     then = old if bayesian else grown
     predictor = around(bayesian, epochs=2).adapted_to(old).train(then, ckpt_path=path)
     assert np.isfinite(next(iter(predictor.predict(grown))).samples).all()
+
+
+@pytest.mark.parametrize("bayesian", [False, True])
+def test_a_checkpoint_does_not_go_on_with_other_inputs_of_one_size(
+    bayesian: bool, tmp_path
+) -> None:
+    """Without an age a 0 stands in its place, and lags may be others of one number."""
+    data = [series("2023-01-01", 40)]
+    path = str(tmp_path / "old.ckpt")
+    around(bayesian, lags_seq=[1, 2]).train_model(data).trainer.save_checkpoint(path)
+    for other, message in (
+        ({"lags_seq": [1, 2], "age_feature": True}, "with age_feature=False, and the estimator"),
+        ({"lags_seq": [1, 3]}, r"with lags_seq=\[1, 2\], and the estimator has lags_seq=\[1, 3\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            around(bayesian, epochs=2, **other).train(data, ckpt_path=path)
+    around(bayesian, epochs=2, lags_seq=[1, 2]).train(data, ckpt_path=path)

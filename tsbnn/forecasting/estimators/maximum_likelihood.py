@@ -92,7 +92,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             stack.enter_context(warnings.catch_warnings())
             # That there is no validation is what the user wants.
             warnings.filterwarnings("ignore", "You defined a `validation_step`")
-            with same_network(ckpt_path):
+            with same_network(trainer, estimator, ckpt_path):
                 trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
         module.restore_best()
         return TrainOutput(
