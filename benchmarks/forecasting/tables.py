@@ -27,6 +27,7 @@ PAIRS = (
     *((own, PEER) for own in OWN),
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
+    ("deepar, score", "deepar, map at 5e-3"),
     *(("deepar, score T=auto", f"deepar, {other}") for other in ("score", "map")),
     ("deepar, score mixture", "deepar, elbo mixture"),
 )
