@@ -64,15 +64,16 @@ def windows(estimator, module, data) -> list[dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_network_on_the_same_numbers(case, data) -> None:
-    def build(cls):
+    def build(cls, **more):
         sampler = UniformSplitSampler(p=0.5, min_future=3)
-        estimator = cls(freq="D", prediction_length=3, validation_sampler=sampler, **CASES[case])
+        arguments = {"prediction_length": 3, "validation_sampler": sampler, **CASES[case], **more}
+        estimator = cls(freq="D", **arguments)
         with RandomStream(1).active():
             module = estimator.create_lightning_module()
             return module.model.eval(), windows(estimator, module, data)
 
     theirs, their_batches = build(GluontsDeepAREstimator)
-    initial, our_batches = build(DeepAREstimator)
+    initial, our_batches = build(DeepAREstimator, age_feature=True)
     assert count_weights(initial) == count_weights(theirs)
     for name, value in theirs.state_dict().items():
         torch.testing.assert_close(initial.state_dict()[name], value, rtol=0, atol=0)
