@@ -4,6 +4,9 @@
 DeepAR with 5,000 gradient evaluations, two seeds, trained on what lies before the validation range
 of a dataset and scored on validation windows. Every trial changes what its name says and nothing
 else. m4_hourly comes last: eight of its 414 series hold half of its CRPS, so its rows are noisy.
+
+Rows of studies that were run while networks read the age of a series by default (see `inputs`) are
+in results/studies_with_age.csv.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from tsbnn.evaluation import Backtest
 from tsbnn.forecasting.catalogue import features
 from tsbnn.inference import FanInPrior
 
-DATASETS = ("etth1", "vic_electricity", "nyc_taxi", "m4_hourly")
+DATASETS = ("etth1", "vic_electricity", "nyc_taxi", "exchange_rate", "m4_hourly")
 #: Bundled sets, for the levers that matter where observations are few.
 SMALL = ("seattle_weather", "co2", "us_macro", "elnino")
 SEEDS = (0, 1)
@@ -46,8 +49,13 @@ def score(**settings: Any) -> Trial:
     return Trial("score", settings)
 
 
+#: A mixture with the members and the budget of an ensemble.
+FIVE_EQUAL = {"family": "mixture", "num_components": 5, "component_weights": "equal"}
+
 STUDIES: dict[str, dict[str, Trial]] = {
-    "methods": {name: Trial(name) for name in ("score", "map", "elbo", "elbo_natural")},
+    "methods": {
+        name: Trial(name) for name in ("score", "map", "elbo", "elbo_natural", "ensemble")
+    },
     "budget": {
         f"{name} 2,000 evaluations": Trial(name, gradient_evaluations=2_000)
         for name in ("score", "map", "elbo")
@@ -87,7 +95,12 @@ STUDIES: dict[str, dict[str, Trial]] = {
         "score upper half": score(bayesian_parameters=("param_proj*", "*_l1")),
     },
     "averaging": {"score averaging_share=0.25": score(averaging_share=0.25)},
-    "mixture": {"score mixture": score(family="mixture")},
+    "mixture": {
+        "score mixture": score(family="mixture"),
+        "score mixture of 5, equal": score(**FIVE_EQUAL),
+        "score mixture of 5, equal, warm_start=0.8": score(**FIVE_EQUAL, warm_start=0.8),
+        "elbo mixture of 5, equal": Trial("elbo", FIVE_EQUAL),
+    },
     "low rank": {"score low rank": score(family="low_rank")},
     "head": {"score normal head": Trial("score", network={"distr_output": NormalOutput()})},
     "draws": {
