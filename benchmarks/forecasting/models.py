@@ -37,9 +37,16 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "ssvi": ("ssvi", {}),
 }
 #: By network and method, where the best of the trials (`tuning`) is not the method's default. The
-#: transformers have had no trials.
+#: PatchTransformer has had no trials.
 LEARNING_RATES = {
     "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3, "map": 1e-2},
+    "transformer": {
+        "score": 2e-3,
+        "elbo": 2e-3,
+        "elbo_natural": 2e-3,
+        "mc_dropout": 1e-2,
+        "ensemble": 2e-3,
+    },
 }
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
