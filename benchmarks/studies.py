@@ -53,9 +53,7 @@ def score(**settings: Any) -> Trial:
 FIVE_EQUAL = {"family": "mixture", "num_components": 5, "component_weights": "equal"}
 
 STUDIES: dict[str, dict[str, Trial]] = {
-    "methods": {
-        name: Trial(name) for name in ("score", "map", "elbo", "elbo_natural", "ensemble")
-    },
+    "methods": {name: Trial(name) for name in ("score", "map", "elbo", "elbo_natural", "ensemble")},
     "budget": {
         f"{name} 2,000 evaluations": Trial(name, gradient_evaluations=2_000)
         for name in ("score", "map", "elbo")
