@@ -19,6 +19,7 @@ import pandas as pd
 from gluonts.torch.distributions import NormalOutput
 
 from benchmarks.cells import Cell, run_cells
+from benchmarks.forecasting.models import FIVE_EQUAL
 from benchmarks.output import markdown
 from benchmarks.protocol import validate
 from tsbnn import BayesianEstimator, DeepAREstimator
@@ -48,9 +49,6 @@ class Trial:
 def score(**settings: Any) -> Trial:
     return Trial("score", settings)
 
-
-#: A mixture with the members and the budget of an ensemble.
-FIVE_EQUAL = {"family": "mixture", "num_components": 5, "component_weights": "equal"}
 
 STUDIES: dict[str, dict[str, Trial]] = {
     "methods": {name: Trial(name) for name in ("score", "map", "elbo", "elbo_natural", "ensemble")},

@@ -16,6 +16,9 @@ GRADIENT_EVALUATIONS = 5_000
 #: Between a model's name and its learning rate.
 AT = " at "
 
+#: A mixture with the members and the budget of an ensemble.
+FIVE_EQUAL = {"family": "mixture", "num_components": 5, "component_weights": "equal"}
+
 #: Method and settings by the name of an inference; everything else is a default.
 INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "score": ("score", {}),
@@ -29,6 +32,8 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "score low rank": ("score", {"family": "low_rank"}),
     "score mixture": ("score", {"family": "mixture"}),
     "elbo mixture": ("elbo", {"family": "mixture"}),
+    "score mixture of 5": ("score", FIVE_EQUAL),
+    "elbo mixture of 5": ("elbo", FIVE_EQUAL),
     "alpha 0.5": ("alpha", {}),
     "swag": ("swag", {}),
     "laplace": ("laplace", {}),
