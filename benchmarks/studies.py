@@ -19,6 +19,7 @@ import pandas as pd
 from gluonts.torch.distributions import NormalOutput
 
 from benchmarks.cells import Cell, run_cells
+from benchmarks.clipped import ClippedScoreVI
 from benchmarks.forecasting.models import FIVE_EQUAL
 from benchmarks.output import markdown
 from benchmarks.protocol import validate
@@ -26,13 +27,16 @@ from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest
 from tsbnn.forecasting.catalogue import features
-from tsbnn.inference import FanInPrior
+from tsbnn.inference import FanInPrior, InferenceMethod
 
 DATASETS = ("etth1", "vic_electricity", "nyc_taxi", "exchange_rate", "m4_hourly")
 #: Bundled sets, for the levers that matter where observations are few.
 SMALL = ("seattle_weather", "co2", "us_macro", "elnino")
 SEEDS = (0, 1)
 GRADIENT_EVALUATIONS = 5_000
+#: Arguments of the network.
+UNCLIPPED = {"trainer_kwargs": {"gradient_clip_val": None}}
+UNDROPPED = {"dropout_rate": 0.0}
 SHOWN = ("mean_wql", "coverage_95", "width_95")
 
 
@@ -40,10 +44,15 @@ SHOWN = ("mean_wql", "coverage_95", "width_95")
 class Trial:
     """An inference and what is not default about it, about the network, and about the budget."""
 
-    inference: str
+    inference: str | InferenceMethod
     settings: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
     gradient_evaluations: int = GRADIENT_EVALUATIONS
+
+    @property
+    def plain(self) -> str:
+        """Name of the inference that the trial changes."""
+        return self.inference if isinstance(self.inference, str) else self.inference.name
 
 
 def score(**settings: Any) -> Trial:
@@ -68,8 +77,16 @@ STUDIES: dict[str, dict[str, Trial]] = {
         for name in ("score", "map", "elbo")
     },
     "warm start": {
-        **{f"score warm_start={w:g}": score(warm_start=w) for w in (0.25, 0.75, 0.0)},
-        "elbo warm_start=0": Trial("elbo", {"warm_start": 0.0}),
+        **{f"score warm_start={w:g}": score(warm_start=w) for w in (0.8, 0.9, 0.25, 0.0)},
+        **{
+            f"{name} warm_start={w:g}": Trial(name, {"warm_start": w})
+            for name in ("elbo", "elbo_natural")
+            for w in (0.8, 0.0)
+        },
+        # By 0.8 of the way the cosine has taken nine tenths of the rate of log sigma.
+        "elbo warm_start=0.8, fast scales": Trial(
+            "elbo", {"warm_start": 0.8, "scale_learning_rate": 0.3}
+        ),
     },
     "network": {
         "map 80 units": Trial("map", network={"hidden_size": 80}),
@@ -89,6 +106,15 @@ STUDIES: dict[str, dict[str, Trial]] = {
     "layers": {
         "score last layer": score(bayesian_parameters=("param_proj*",)),
         "score upper half": score(bayesian_parameters=("param_proj*", "*_l1")),
+    },
+    # MAP and ensembles have GluonTS's clipping at 10 and DeepAR's dropout; posteriors have neither.
+    "clipping": {
+        "score clipped at 10": Trial(ClippedScoreVI()),
+        "map without clipping": Trial("map", network=UNCLIPPED),
+        "map without dropout": Trial("map", network=UNDROPPED),
+        "map without either": Trial("map", network=UNCLIPPED | UNDROPPED),
+        "ensemble without dropout": Trial("ensemble", network=UNDROPPED),
+        "ensemble without either": Trial("ensemble", network=UNCLIPPED | UNDROPPED),
     },
     "averaging": {"score averaging_share=0.25": score(averaging_share=0.25)},
     "mixture": {
@@ -131,7 +157,7 @@ def table(rows: pd.DataFrame, study: str) -> pd.DataFrame:
     over the seeds, what it is relative to the unchanged one under the same seeds, and coverage.
     """
     trials = STUDIES[study]
-    plain = list(dict.fromkeys(trial.inference for trial in trials.values()))
+    plain = list(dict.fromkeys(trial.plain for trial in trials.values()))
     names = [*plain, *(name for name in trials if name not in plain)]
     values = rows[rows.metric.isin(SHOWN)].pivot_table(
         index=["dataset", "model", "seed"], columns="metric", values="value"
@@ -145,7 +171,7 @@ def table(rows: pd.DataFrame, study: str) -> pd.DataFrame:
             own = values.loc[dataset, name]
             line[f"{dataset}: mean_wQL"] = f"{own.mean_wql.mean():.4f}"
             if name not in plain:
-                base = values.loc[dataset, trials[name].inference].mean_wql
+                base = values.loc[dataset, trials[name].plain].mean_wql
                 ratios = (own.mean_wql / base).dropna()
                 line[f"{dataset}: mean_wQL"] += f" ({ratios.mean() - 1:+.1%})"
             line[f"{dataset}: seeds"] = str(len(own))
