@@ -22,9 +22,11 @@ FIVE_EQUAL = {"family": "mixture", "num_components": 5, "component_weights": "eq
 #: Method and settings by the name of an inference; everything else is a default.
 INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "score": ("score", {}),
+    "score warm_start=0.8": ("score", {"warm_start": 0.8}),
     "elbo": ("elbo", {}),
     "elbo_natural": ("elbo_natural", {}),
     "map": ("map", {}),
+    "map without clipping or dropout": ("map", {}),
     "mc_dropout": ("mc_dropout", {}),
     "ensemble": ("ensemble", {}),
     "ensemble x5": ("ensemble", {}),
@@ -41,8 +43,16 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
-#: By network and method, where the best of the trials (`tuning`) is not the method's default. The
-#: PatchTransformer has had no trials.
+#: Arguments of the network by the name of an inference: GluonTS clips gradients at 10 and has a
+#: dropout of 0.1, which posteriors have not.
+NETWORK: dict[str, dict[str, Any]] = {
+    "map without clipping or dropout": {
+        "dropout_rate": 0.0,
+        "trainer_kwargs": {"gradient_clip_val": None},
+    },
+}
+#: By network and inference or method, where the best of the trials (`tuning`) is not the method's
+#: default. The PatchTransformer has had no trials.
 LEARNING_RATES = {
     "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3, "map": 1e-2},
     "transformer": {
@@ -78,11 +88,17 @@ def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUAT
     which, inference = name.split(", ")
     method, settings = INFERENCE[inference]
     if rate is None:
-        rate = LEARNING_RATES.get(which, {}).get(method)
+        rates = LEARNING_RATES.get(which, {})
+        rate = rates.get(inference, rates.get(method))
     if rate is not None:
         settings = settings | {"learning_rate": rate}
     return BayesianEstimator(
-        network(which, prediction_length=data.prediction_length, **features(data.dataset)),
+        network(
+            which,
+            prediction_length=data.prediction_length,
+            **NETWORK.get(inference, {}),
+            **features(data.dataset),
+        ),
         method,
         inference_kwargs=settings,
         gradient_evaluations=BUDGETS.get(inference, 1) * gradient_evaluations,

@@ -22,12 +22,17 @@ PEER = "gluonts_deepar"
 REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
 #: And at its method's default rate (see `grid`): the ELBO at the same, others at their best.
 RATED = ("elbo at 5e-3", "map", "ensemble")
+#: With a longer warm start: itself and others.
+WARMED = ("score", "elbo", "map", "ensemble")
 PAIRS = (
     *((own, own.replace("score", other)) for own in OWN for other in REFERENCES),
     *((own, PEER) for own in OWN),
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
     ("deepar, score", "deepar, map at 5e-3"),
+    ("deepar, score", "deepar, map without clipping or dropout"),
+    *(("deepar, score warm_start=0.8", f"deepar, {other}") for other in WARMED),
+    *(("deepar, score warm_start=0.8 at 5e-3", f"deepar, {other}") for other in WARMED),
     *(("deepar, score T=auto", f"deepar, {other}") for other in ("score", "map")),
     ("deepar, score mixture", "deepar, elbo mixture"),
 )
