@@ -54,7 +54,14 @@ NETWORK: dict[str, dict[str, Any]] = {
 #: By network and inference or method, where the best of the trials (`tuning`) is not the method's
 #: default. The PatchTransformer has had no trials.
 LEARNING_RATES = {
-    "deepar": {"score": 2e-3, "elbo": 2e-3, "elbo_natural": 2e-3, "mc_dropout": 2e-3, "map": 1e-2},
+    "deepar": {
+        "score": 2e-3,
+        "elbo": 2e-3,
+        "elbo_natural": 2e-3,
+        "mc_dropout": 2e-3,
+        "map": 1e-2,
+        "map without clipping or dropout": 5e-3,
+    },
     "transformer": {
         "score": 2e-3,
         "elbo": 2e-3,

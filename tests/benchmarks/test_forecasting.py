@@ -97,3 +97,14 @@ def test_both_kinds_of_intervals_are_kept_and_widen_with_the_level() -> None:
     shown = calibrated.table(rows.assign(dataset="us_macro", model="deepar, map", seed=0))
     assert shown.intervals.tolist() == [calibrated.AS_IT_IS, calibrated.CALIBRATED]
     assert shown["worst deviation"].str.endswith("%").all()
+
+
+def test_map_without_clipping_or_dropout_is_that() -> None:
+    data = load("us_macro")
+    plain = estimator("deepar, map", data).estimator
+    without = estimator("deepar, map without clipping or dropout", data)
+    assert (plain.dropout_rate, plain.trainer_kwargs["gradient_clip_val"]) == (0.1, 10.0)
+    assert without.estimator.dropout_rate == 0.0
+    assert without.estimator.trainer_kwargs["gradient_clip_val"] is None
+    # Its rate is its own, not that of MAP.
+    assert without.inference.learning_rate != LEARNING_RATES["deepar"]["map"]
