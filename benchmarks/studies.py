@@ -20,7 +20,7 @@ from gluonts.torch.distributions import NormalOutput
 
 from benchmarks.cells import Cell, run_cells
 from benchmarks.clipped import ClippedScoreVI
-from benchmarks.forecasting.models import FIVE_EQUAL
+from benchmarks.forecasting.models import FIVE_EQUAL, WITHOUT_CLIPPING, WITHOUT_DROPOUT
 from benchmarks.output import markdown
 from benchmarks.protocol import validate
 from tsbnn import BayesianEstimator, DeepAREstimator
@@ -34,9 +34,6 @@ DATASETS = ("etth1", "vic_electricity", "nyc_taxi", "exchange_rate", "m4_hourly"
 SMALL = ("seattle_weather", "co2", "us_macro", "elnino")
 SEEDS = (0, 1)
 GRADIENT_EVALUATIONS = 5_000
-#: Arguments of the network.
-UNCLIPPED = {"trainer_kwargs": {"gradient_clip_val": None}}
-UNDROPPED = {"dropout_rate": 0.0}
 SHOWN = ("mean_wql", "coverage_95", "width_95")
 
 
@@ -110,11 +107,11 @@ STUDIES: dict[str, dict[str, Trial]] = {
     # MAP and ensembles have GluonTS's clipping at 10 and DeepAR's dropout; posteriors have neither.
     "clipping": {
         "score clipped at 10": Trial(ClippedScoreVI()),
-        "map without clipping": Trial("map", network=UNCLIPPED),
-        "map without dropout": Trial("map", network=UNDROPPED),
-        "map without either": Trial("map", network=UNCLIPPED | UNDROPPED),
-        "ensemble without dropout": Trial("ensemble", network=UNDROPPED),
-        "ensemble without either": Trial("ensemble", network=UNCLIPPED | UNDROPPED),
+        "map without clipping": Trial("map", network=WITHOUT_CLIPPING),
+        "map without dropout": Trial("map", network=WITHOUT_DROPOUT),
+        "map without either": Trial("map", network=WITHOUT_CLIPPING | WITHOUT_DROPOUT),
+        "ensemble without dropout": Trial("ensemble", network=WITHOUT_DROPOUT),
+        "ensemble without either": Trial("ensemble", network=WITHOUT_CLIPPING | WITHOUT_DROPOUT),
     },
     "averaging": {"score averaging_share=0.25": score(averaging_share=0.25)},
     "mixture": {

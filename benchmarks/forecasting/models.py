@@ -19,6 +19,11 @@ AT = " at "
 #: A mixture with the members and the budget of an ensemble.
 FIVE_EQUAL = {"family": "mixture", "num_components": 5, "component_weights": "equal"}
 
+#: Arguments of a network without GluonTS's clipping at 10, and without DeepAR's dropout of 0.1.
+#: Posteriors are trained without both.
+WITHOUT_CLIPPING: dict[str, Any] = {"trainer_kwargs": {"gradient_clip_val": None}}
+WITHOUT_DROPOUT: dict[str, Any] = {"dropout_rate": 0.0}
+
 #: Method and settings by the name of an inference; everything else is a default.
 INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "score": ("score", {}),
@@ -43,14 +48,8 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclical": ("cyclical", {}),
     "ssvi": ("ssvi", {}),
 }
-#: Arguments of the network by the name of an inference: GluonTS clips gradients at 10 and has a
-#: dropout of 0.1, which posteriors have not.
-NETWORK: dict[str, dict[str, Any]] = {
-    "map without clipping or dropout": {
-        "dropout_rate": 0.0,
-        "trainer_kwargs": {"gradient_clip_val": None},
-    },
-}
+#: Arguments of the network by the name of an inference.
+NETWORK = {"map without clipping or dropout": WITHOUT_CLIPPING | WITHOUT_DROPOUT}
 #: By network and inference or method, where the best of the trials (`tuning`) is not the method's
 #: default. The PatchTransformer has had no trials.
 LEARNING_RATES = {
