@@ -94,6 +94,11 @@ def expected_loss(predictor: Any, estimator: Any, data: Any) -> float:
     return total / observed
 
 
+def with_elbo(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the training ELBO an observation."""
+    return rows.assign(elbo=-rows.loss - rows.kl / rows.num_observations)
+
+
 def reached(table: pd.DataFrame) -> pd.DataFrame:
     """Smallest budget of each method whose ELBO is at least the other's at the full budget."""
     rows = []
@@ -133,7 +138,7 @@ def main() -> None:
             else (pd.DataFrame([row]))
         )
         write(done, "convergence")
-    done["elbo"] = -done.loss - done.kl / done.num_observations
+    done = with_elbo(done)
     table = done.pivot_table(index=["dataset", "method"], columns="budget", values="elbo")
     show(table.reset_index(), "Training ELBO an observation, by budget")
     show(reached(done), "Gradient evaluations to the other's final ELBO")

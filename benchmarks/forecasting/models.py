@@ -34,8 +34,9 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "map without clipping or dropout": ("map", {}),
     "mc_dropout": ("mc_dropout", {}),
     "ensemble": ("ensemble", {}),
+    "ensemble without dropout": ("ensemble", {}),
     "ensemble x5": ("ensemble", {}),
-    "score T=auto": ("score", {"temperature": "auto"}),
+    "score T=0.3": ("score", {"temperature": 0.3}),
     "score low rank": ("score", {"family": "low_rank"}),
     "score mixture": ("score", {"family": "mixture"}),
     "elbo mixture": ("elbo", {"family": "mixture"}),
@@ -49,7 +50,10 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "ssvi": ("ssvi", {}),
 }
 #: Arguments of the network by the name of an inference.
-NETWORK = {"map without clipping or dropout": WITHOUT_CLIPPING | WITHOUT_DROPOUT}
+NETWORK = {
+    "map without clipping or dropout": WITHOUT_CLIPPING | WITHOUT_DROPOUT,
+    "ensemble without dropout": WITHOUT_DROPOUT,
+}
 #: By network and inference or method, where the best of the trials (`tuning`) is not the method's
 #: default. The PatchTransformer has had no trials.
 LEARNING_RATES = {

@@ -14,22 +14,24 @@ import pandas as pd
 from benchmarks.cells import kept
 from benchmarks.forecasting import calibrated, plots, tables, tuning
 from benchmarks.forecasting.concentration import concentrations
+from benchmarks.forecasting.goals import goals
 from benchmarks.forecasting.grid import DATASETS
+from benchmarks.forecasting.tables import MAIN, PARTS, TRANSFORMER
 from benchmarks.output import PAGE, RESULTS, fill, markdown, write
 from tsbnn.evaluation import StoredScores, compare_ranks
 
 SHORT_PAGE = RESULTS.parents[1] / "docs/results.md"
+GOALS = "Goals"
+CRPS, WQL = "CRPS", "Mean weighted quantile loss"
+SCATTER, COVERAGE = "Scatter over seeds", "Coverage"
 CALIBRATION = "Conformal calibration"
-OTHER_RATES = "CRPS at other learning rates"
-SCATTER = "Scatter over seeds"
 LEARNING_RATES = "Learning rates, on validation windows"
 #: Sections whose tables RESULTS.md shows.
 SHOWN = (
-    "CRPS",
-    "Mean weighted quantile loss",
-    OTHER_RATES,
-    SCATTER,
-    "Coverage",
+    GOALS,
+    *(f"{CRPS}: {part}" for part in PARTS),
+    f"{WQL}: {MAIN}",
+    *(f"{title}: {part}" for title in (SCATTER, COVERAGE) for part in (MAIN, TRANSFORMER)),
     "Differences",
     CALIBRATION,
     LEARNING_RATES,
@@ -38,29 +40,31 @@ HEAD = """# The comparison in full
 
 Written by `python -m benchmarks.forecasting.page` from what stands beside it; what follows from it
 is in [the results](../RESULTS.md). Test windows, 5,000 gradient evaluations, ± one standard error
-over seeds.
+over seeds. *Over the best* is the mean over the sets of the ratio to the best of "DeepAR and
+peers"; scatter over seeds is the standard deviation of CRPS relative to its mean, from three seeds
+on; coverage is that of the central intervals of 50, 80, 90 and 95 % in percent, bold where all are
+within three points.
 """
 
 
 def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator[tuple[str, str]]:
     """Headings and texts of the page; files and the plot are written on the way."""
-    tuned = tables.tuned(results)
-    yield "CRPS", markdown(tables.matrix(tuned))
-    yield "Mean weighted quantile loss", markdown(tables.matrix(tuned, "mean_wql"))
-    others = results.drop(tuned.index)
-    note = "The last column is over the best of the first table."
-    yield OTHER_RATES, f"{note}\n\n{markdown(tables.matrix(others, among=tuned))}"
-    note = "Standard deviation of CRPS over seeds, relative to its mean; from three seeds on."
-    yield SCATTER, f"{note}\n\n{markdown(tables.scatter(tuned))}"
-    note = "Percent of the central intervals of 50, 80, 90 and 95 %; bold where all are within 3."
-    plot = "![Width against coverage](../../docs/images/comparison-coverage.png)"
-    yield "Coverage", f"{note}\n\n{markdown(tables.coverage_matrix(tuned))}\n\n{plot}"
-    write(plots.draw_coverage(scores), "forecasting_coverage")
     found = tables.differences(scores)
+    parts = tables.parts(results)
+    calibration = kept("forecasting_calibrated")
+    yield GOALS, markdown(goals(results, found, calibration, kept("convergence")))
+    for part, rows in parts.items():
+        for metric, title in (("crps", CRPS), ("mean_wql", WQL)):
+            yield f"{title}: {part}", markdown(tables.matrix(rows, metric, among=parts[MAIN]))
+        yield f"{SCATTER}: {part}", markdown(tables.scatter(rows))
+        yield f"{COVERAGE}: {part}", markdown(tables.coverage_matrix(rows))
+    plot = "![Width against coverage](../../docs/images/comparison-coverage.png)"
+    yield "Width against coverage", plot
+    write(plots.draw_coverage(scores), "forecasting_coverage")
     write(found, "forecasting_differences")
     note = "Paired, with 95 % intervals of a bootstrap over series, windows and seeds."
     yield "Differences", f"{note}\n\n{markdown(tables.difference_matrix(found))}"
-    by_rank = tables.ranks(tuned)
+    by_rank = tables.ranks(parts[MAIN])
     if len(by_rank) > 1 and by_rank.shape[1] > 2:
         comparison = compare_ranks(by_rank)
         plots.draw_ranks(comparison)
@@ -76,7 +80,7 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     plots.draw_selective(scores)
     plot = "![Selective forecasting](../../docs/images/comparison-selective.png)"
     yield "Does the spread warn?", f"{note}\n\n{markdown(informed.round(3))}\n\n{plot}"
-    yield CALIBRATION, markdown(calibrated.table(kept("forecasting_calibrated")))
+    yield CALIBRATION, markdown(calibrated.table(calibration))
     largest = concentrations(scores)
     write(largest, "forecasting_concentration")
     yield "What the largest series decide", markdown(largest.round(3))
@@ -96,8 +100,8 @@ def table_of(text: str) -> str:
 def main() -> None:
     results = kept("forecasting")
     found = dict(sections(results, tables.stored()))
-    shown = {heading: table_of(found[heading]) for heading in SHOWN}
-    short = {"CRPS": markdown(tables.summary(results))}
+    shown = {heading: table_of(found[heading]) for heading in SHOWN if heading in found}
+    short = {CRPS: markdown(tables.summary(results)), GOALS: shown[GOALS]}
     page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found.items())])
     (RESULTS / "forecasting.md").write_text(page)
     fill(PAGE, shown)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from benchmarks.cells import LEVELS
-from benchmarks.forecasting.grid import DATASETS, UNCLIPPED
+from benchmarks.forecasting.grid import COLD, DATASETS, EXTENDED, FAIR_MAP, WITHOUT
 from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
@@ -22,8 +22,6 @@ PEER = "gluonts_deepar"
 REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
 #: And at its method's default rate (see `grid`): the ELBO at the same, others at their best.
 RATED = ("elbo at 5e-3", "map", "ensemble")
-#: MAP as posteriors are trained.
-(FAIR_MAP,) = UNCLIPPED
 #: What score VI with a longer warm start is compared with.
 WARMED = ("score", "elbo", "map", "ensemble")
 PAIRS = (
@@ -32,13 +30,20 @@ PAIRS = (
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
     ("deepar, score", "deepar, map at 5e-3"),
-    ("deepar, score", FAIR_MAP),
+    *(("deepar, score", model) for model in WITHOUT),
     ("deepar, score warm_start=0.8 at 5e-3", FAIR_MAP),
     ("deepar, map at 5e-3", FAIR_MAP),
     *(("deepar, score warm_start=0.8", f"deepar, {other}") for other in WARMED),
     *(("deepar, score warm_start=0.8 at 5e-3", f"deepar, {other}") for other in WARMED),
-    *(("deepar, score T=auto", f"deepar, {other}") for other in ("score", "map")),
+    *((model, other) for model in COLD for other in ("deepar, score", *WITHOUT)),
     ("deepar, score mixture", "deepar, elbo mixture"),
+)
+#: The tables that models are divided among.
+MAIN, TRANSFORMER, EXTENSIONS, OTHER_RATES = PARTS = (
+    "DeepAR and peers",
+    "Transformer",
+    "more methods",
+    "other learning rates",
 )
 #: What the short table of docs/results.md has.
 SHORT = ("deepar, score", "deepar, elbo", "deepar, map", FAIR_MAP, "deepar, ensemble", PEER)
@@ -51,9 +56,18 @@ def stored() -> dict[str, StoredScores]:
     return {name: StoredScores.load(path) for name, path in paths.items() if path.exists()}
 
 
-def tuned(results: pd.DataFrame) -> pd.DataFrame:
-    """Rows of models at the rate that the trials chose: one rate a model."""
-    return results[~results.model.str.contains(AT)]
+def parts(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows by the table that their models stand in, one of :data:`PARTS`."""
+    table = results.model.map(_part)
+    return {name: results[table == name] for name in PARTS if name in set(table)}
+
+
+def _part(model: str) -> str:
+    if AT in model:
+        return OTHER_RATES
+    if model in EXTENDED:
+        return EXTENSIONS
+    return TRANSFORMER if model.startswith("transformer, ") else MAIN
 
 
 def differences(scores: dict[str, StoredScores]) -> pd.DataFrame:
@@ -156,16 +170,22 @@ def _cell(mean: float, error: float, best: float) -> str:
     return text if pd.isna(error) else f"{text} ± {plain(error, 1)}"
 
 
+def coverages(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean coverage in percent by model and dataset, a column for each of :data:`LEVELS`."""
+    groups = results.groupby(["model", "dataset", "metric"], sort=False).value.mean().unstack()
+    covered = 100 * groups[[f"coverage_{level}" for level in LEVELS]]
+    return covered.set_axis(LEVELS, axis=1)
+
+
 def coverage_matrix(results: pd.DataFrame) -> pd.DataFrame:
     """Coverage of the central intervals of 50, 80, 90 and 95 % by model and dataset, in percent.
 
     Bold where all are within three points. Models that are within them most often come first, then
     those that are nearer on average.
     """
-    groups = results.groupby(["model", "dataset", "metric"], sort=False).value.mean().unstack()
-    covered = 100 * groups[[f"coverage_{level}" for level in LEVELS]]
+    covered = coverages(results)
     text = covered.apply(lambda row: " / ".join(f"{value:.0f}" for value in row), axis=1)
-    off = (covered - list(LEVELS)).abs()
+    off = (covered - LEVELS).abs()
     within = off.max(axis=1) <= 3
     text = text.where(~within, "**" + text + "**").unstack("dataset").fillna("–")
     order = pd.DataFrame(

@@ -7,12 +7,17 @@ import pandas as pd
 from benchmarks.cells import kept
 from benchmarks.forecasting import calibrated, page
 from benchmarks.forecasting.tables import (
+    EXTENSIONS,
+    MAIN,
+    OTHER_RATES,
+    PARTS,
+    TRANSFORMER,
     coverage_matrix,
     difference_matrix,
     matrix,
+    parts,
     scatter,
     summary,
-    tuned,
 )
 from benchmarks.output import PAGE, markdown
 
@@ -110,13 +115,30 @@ def test_differences_are_one_row_a_pair() -> None:
     assert found.m4_hourly.tolist() == ["-10.0% (-20% to +5%)", "–"]
 
 
+def test_every_model_stands_in_one_table() -> None:
+    models = {
+        "deepar, score": MAIN,
+        "deepar, map without clipping or dropout": MAIN,
+        "gluonts_deepar": MAIN,
+        "seasonal_naive": MAIN,
+        "transformer, score": TRANSFORMER,
+        "patch_transformer, map": EXTENSIONS,
+        "deepar, swag": EXTENSIONS,
+        "deepar, map at 5e-3": OTHER_RATES,
+    }
+    found = parts(results({(model, "etth1", 0): 1.0 for model in models}))
+    assert {model: name for name, rows in found.items() for model in rows.model} == models
+    assert list(found) == list(PARTS)
+    assert list(parts(results({("deepar, swag", "etth1", 0): 1.0}))) == [EXTENSIONS]
+
+
 def test_published_tables_are_those_of_the_results() -> None:
     found = kept("forecasting")
     full, short = (path.read_text(encoding="utf-8") for path in (PAGE, page.SHORT_PAGE))
-    assert markdown(matrix(tuned(found))) in full
-    assert markdown(matrix(tuned(found), "mean_wql")) in full
-    assert markdown(coverage_matrix(tuned(found))) in full
-    others = found.drop(tuned(found).index)
-    assert markdown(matrix(others, among=tuned(found))) in full
+    tables = parts(found)
+    for rows in tables.values():
+        assert markdown(matrix(rows, among=tables[MAIN])) in full
+    assert markdown(matrix(tables[MAIN], "mean_wql")) in full
+    assert markdown(coverage_matrix(tables[MAIN])) in full
     assert markdown(calibrated.table(kept("forecasting_calibrated"))) in full
     assert markdown(summary(found)) in short

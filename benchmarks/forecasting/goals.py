@@ -1,0 +1,135 @@
+"""What score VI was to show, and whether it does: one row a goal, one column a network.
+
+The goals were set before any of it was measured. A goal is met where it holds on at least as many
+datasets as were asked for, and has no answer before all of them have been run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from benchmarks.cells import LEVELS
+from benchmarks.convergence import BUDGETS, reached, with_elbo
+from benchmarks.forecasting import calibrated
+from benchmarks.forecasting.grid import DATASETS
+from benchmarks.forecasting.tables import PEER, coverages
+
+#: By the column's heading: how the models on a network are named.
+NETWORKS = {"DeepAR": "deepar", "Transformer": "transformer"}
+#: Largest mean_wQL of the best of a network's models, by dataset.
+WQL_GOALS = {"m4_hourly": 0.033, "etth1": 0.195, "exchange_rate": 0.00815}
+WORSE = 0.01
+POINTS = 3.0
+NOT_RUN = "–"
+
+
+def verdict(holds: Mapping[str, bool], asked: int) -> str:
+    """Whether a goal is met, on how many datasets it holds, and on which it does not."""
+    if len(holds) < len(DATASETS):
+        return NOT_RUN
+    failed = [dataset for dataset in DATASETS if not holds[dataset]]
+    count = len(DATASETS) - len(failed)
+    text = f"{'met' if count >= asked else '**missed**'}: {count} of {len(DATASETS)}"
+    return f"{text}, not {', '.join(failed)}" if 0 < count < len(DATASETS) else text
+
+
+def goals(
+    results: pd.DataFrame,
+    differences: pd.DataFrame,
+    calibration: pd.DataFrame,
+    convergence: pd.DataFrame,
+) -> pd.DataFrame:
+    """One row a goal; what was asked, and what was found on each network.
+
+    Parameters
+    ----------
+    results
+        Rows of results/forecasting.csv.
+    differences
+        What ``tables.differences`` gives.
+    calibration
+        Rows of results/forecasting_calibrated.csv.
+    convergence
+        Rows of results/convergence.csv.
+    """
+    rows = []
+    for network in NETWORKS.values():
+        own = f"{network}, score"
+        pairs = {
+            other: found.set_index("dataset")
+            for other, found in differences[differences.a == own].groupby("b")
+        }
+        rows.append(
+            {
+                "CRPS against the ELBO: the interval ends at +1 % at most, on 5 of 5": verdict(
+                    (_of(pairs, f"{network}, elbo").relative_high <= WORSE).to_dict(), 5
+                ),
+                "… and lies below zero, on 3": verdict(
+                    (_of(pairs, f"{network}, elbo").relative_high < 0).to_dict(), 3
+                ),
+                "Half of the gradients to the ELBO's last training ELBO, on 4": (
+                    _half(convergence) if network == "deepar" else NOT_RUN
+                ),
+                "CRPS against GluonTS's own DeepAR: lower mean, on 5": verdict(
+                    (_of(pairs, PEER).relative < 0).to_dict(), 5
+                ),
+                "… in no more training time, on 5": verdict(_sooner(results, own), 5),
+                "CRPS against the ensemble with the same budget: the interval reaches below zero, "
+                "on 4": verdict((_of(pairs, f"{network}, ensemble").relative_low < 0).to_dict(), 4),
+                "Coverage within 3 points at 50, 80, 90 and 95 %, on 4": verdict(
+                    _within(results[results.model == own]), 4
+                ),
+                "… after conformal calibration, on 4": verdict(
+                    _within(_calibrated(calibration, own)), 4
+                ),
+                **{
+                    f"{dataset}: mean_wQL of the best model at most {goal}": _best(
+                        results, network, dataset, goal
+                    )
+                    for dataset, goal in WQL_GOALS.items()
+                },
+            }
+        )
+    table = pd.DataFrame(rows, index=list(NETWORKS)).T
+    return table.rename_axis("goal").reset_index()
+
+
+def _of(pairs: Mapping[str, pd.DataFrame], other: str) -> pd.DataFrame:
+    return pairs.get(other, pd.DataFrame(columns=["relative", "relative_low", "relative_high"]))
+
+
+def _half(convergence: pd.DataFrame) -> str:
+    found = reached(with_elbo(convergence))
+    own = found[found.method == "score"].set_index("dataset")["it reaches ELBO's with"]
+    return verdict((own <= max(BUDGETS) / 2).to_dict(), 4)
+
+
+def _sooner(results: pd.DataFrame, own: str) -> dict[str, bool]:
+    seconds = results.groupby(["model", "dataset"]).wall_s.mean()
+    if not {own, PEER} <= set(results.model):
+        return {}
+    ratio = (seconds[own] / seconds[PEER]).dropna()
+    return (ratio <= 1).to_dict()
+
+
+def _within(results: pd.DataFrame) -> dict[str, bool]:
+    if not len(results):
+        return {}
+    off = (coverages(results) - LEVELS).abs()
+    return (off.max(axis=1) <= POINTS).droplevel("model").to_dict()
+
+
+def _calibrated(rows: pd.DataFrame, model: str) -> pd.DataFrame:
+    return rows[(rows.intervals == calibrated.CALIBRATED) & (rows.model == model)]
+
+
+def _best(results: pd.DataFrame, network: str, dataset: str, goal: float) -> str:
+    here = results[(results.metric == "mean_wql") & (results.dataset == dataset)]
+    found = here[here.model.str.startswith(f"{network}, ")].groupby("model").value.mean()
+    if not len(found):
+        return NOT_RUN
+    best = found.idxmin()
+    word = "met" if found[best] <= goal else "**missed**"
+    return f"{word}: {found[best]:.3g}, {best.removeprefix(f'{network}, ')}"
