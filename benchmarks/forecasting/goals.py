@@ -6,8 +6,6 @@ datasets as were asked for, and has no answer before all of them have been run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from benchmarks.cells import LEVELS
@@ -25,9 +23,9 @@ POINTS = 3.0
 NOT_RUN = "–"
 
 
-def verdict(holds: Mapping[str, bool], asked: int) -> str:
+def verdict(holds: pd.Series, asked: int) -> str:
     """Whether a goal is met, on how many datasets it holds, and on which it does not."""
-    if len(holds) < len(DATASETS):
+    if set(holds.index) != set(DATASETS):
         return NOT_RUN
     failed = [dataset for dataset in DATASETS if not holds[dataset]]
     count = len(DATASETS) - len(failed)
@@ -57,69 +55,60 @@ def goals(
     rows = []
     for network in NETWORKS.values():
         own = f"{network}, score"
-        pairs = {
-            other: found.set_index("dataset")
-            for other, found in differences[differences.a == own].groupby("b")
-        }
-        rows.append(
-            {
-                "CRPS against the ELBO: the interval ends at +1 % at most, on 5 of 5": verdict(
-                    (_of(pairs, f"{network}, elbo").relative_high <= WORSE).to_dict(), 5
-                ),
-                "… and lies below zero, on 3": verdict(
-                    (_of(pairs, f"{network}, elbo").relative_high < 0).to_dict(), 3
-                ),
-                "Half of the gradients to the ELBO's last training ELBO, on 4": (
-                    _half(convergence) if network == "deepar" else NOT_RUN
-                ),
-                "CRPS against GluonTS's own DeepAR: lower mean, on 5": verdict(
-                    (_of(pairs, PEER).relative < 0).to_dict(), 5
-                ),
-                "… in no more training time, on 5": verdict(_sooner(results, own), 5),
-                "CRPS against the ensemble with the same budget: not shown to be worse, on 4": verdict(
-                    (_of(pairs, f"{network}, ensemble").relative_low < 0).to_dict(), 4
-                ),
-                "Coverage within 3 points at 50, 80, 90 and 95 %, on 4": verdict(
-                    _within(results[results.model == own]), 4
-                ),
-                "… after conformal calibration, on 4": verdict(
-                    _within(_calibrated(calibration, own)), 4
-                ),
-                **{
-                    f"{dataset}: mean_wQL of the best model at most {goal}": _best(
-                        results, network, dataset, goal
-                    )
-                    for dataset, goal in WQL_GOALS.items()
-                },
-            }
+        elbo, ensemble, peer = (
+            _against(differences, own, other)
+            for other in (f"{network}, elbo", f"{network}, ensemble", PEER)
         )
+        answers = {
+            "CRPS against the ELBO: the interval ends at +1 % at most, on 5 of 5": verdict(
+                elbo.relative_high <= WORSE, 5
+            ),
+            "… and lies below zero, on 3": verdict(elbo.relative_high < 0, 3),
+            "Half of the gradients to the ELBO's last training ELBO, on 4": (
+                verdict(_half(convergence), 4) if network == "deepar" else NOT_RUN
+            ),
+            "CRPS against GluonTS's own DeepAR: lower mean, on 5": verdict(peer.relative < 0, 5),
+            "… in no more training time, on 5": verdict(_sooner(results, own), 5),
+            "CRPS against the ensemble with the same budget: not shown to be worse, on 4": verdict(
+                ensemble.relative_low < 0, 4
+            ),
+            "Coverage within 3 points at 50, 80, 90 and 95 %, on 4": verdict(
+                _within(results[results.model == own]), 4
+            ),
+            "… after conformal calibration, on 4": verdict(
+                _within(_calibrated(calibration, own)), 4
+            ),
+        }
+        for dataset, goal in WQL_GOALS.items():
+            name = f"{dataset}: mean_wQL of the best model at most {goal}"
+            answers[name] = _best(results, network, dataset, goal)
+        rows.append(answers)
     table = pd.DataFrame(rows, index=list(NETWORKS)).T
     return table.rename_axis("goal").reset_index()
 
 
-def _of(pairs: Mapping[str, pd.DataFrame], other: str) -> pd.DataFrame:
-    return pairs.get(other, pd.DataFrame(columns=["relative", "relative_low", "relative_high"]))
+def _against(differences: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
+    found = differences[(differences.a == own) & (differences.b == other)]
+    return found.set_index("dataset")
 
 
-def _half(convergence: pd.DataFrame) -> str:
+def _half(convergence: pd.DataFrame) -> pd.Series:
     found = reached(with_elbo(convergence))
     own = found[found.method == "score"].set_index("dataset")["it reaches ELBO's with"]
-    return verdict((own <= max(BUDGETS) / 2).to_dict(), 4)
+    return own <= max(BUDGETS) / 2
 
 
-def _sooner(results: pd.DataFrame, own: str) -> dict[str, bool]:
-    seconds = results.groupby(["model", "dataset"]).wall_s.mean()
-    if not {own, PEER} <= set(results.model):
-        return {}
-    ratio = (seconds[own] / seconds[PEER]).dropna()
-    return (ratio <= 1).to_dict()
+def _sooner(results: pd.DataFrame, own: str) -> pd.Series:
+    seconds = results.groupby(["model", "dataset"]).wall_s.mean().unstack("dataset")
+    seconds = seconds.reindex([own, PEER])
+    return (seconds.loc[own] <= seconds.loc[PEER])[seconds.notna().all()]
 
 
-def _within(results: pd.DataFrame) -> dict[str, bool]:
+def _within(results: pd.DataFrame) -> pd.Series:
     if not len(results):
-        return {}
+        return pd.Series(dtype=bool)
     off = (coverages(results) - LEVELS).abs()
-    return (off.max(axis=1) <= POINTS).droplevel("model").to_dict()
+    return (off.max(axis=1) <= POINTS).droplevel("model")
 
 
 def _calibrated(rows: pd.DataFrame, model: str) -> pd.DataFrame:

@@ -64,6 +64,12 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     write(found, "forecasting_differences")
     note = "Paired, with 95 % intervals of a bootstrap over series, windows and seeds."
     yield "Differences", f"{note}\n\n{markdown(tables.difference_matrix(found))}"
+    note = (
+        "The same with whole windows drawn over all series, which allows for series that go "
+        "together; m4_hourly has one window."
+    )
+    coarser = tables.difference_matrix(tables.differences(scores, tables.DEFAULTS, "window"))
+    yield "Differences, by whole windows", f"{note}\n\n{markdown(coarser)}"
     by_rank = tables.ranks(parts[MAIN])
     if len(by_rank) > 1 and by_rank.shape[1] > 2:
         comparison = compare_ranks(by_rank)

@@ -14,6 +14,7 @@ from benchmarks.forecasting.grid import COLD, DATASETS, EXTENDED, FAIR_MAP, WITH
 from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
+from tsbnn.evaluation.bootstrap import Unit
 
 NETWORKS = ("deepar", "transformer", "patch_transformer")
 OWN = tuple(f"{network}, score" for network in NETWORKS)
@@ -24,13 +25,16 @@ REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
 RATED = ("elbo at 5e-3", "map", "ensemble")
 #: What score VI with a longer warm start is compared with.
 WARMED = ("score", "elbo", "map", "ensemble")
-PAIRS = (
+DEFAULTS = (
     *((own, own.replace("score", other)) for own in OWN for other in REFERENCES),
     *((own, PEER) for own in OWN),
+    *(("deepar, score", model) for model in WITHOUT),
+)
+PAIRS = (
+    *DEFAULTS,
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
     ("deepar, score", "deepar, map at 5e-3"),
-    *(("deepar, score", model) for model in WITHOUT),
     ("deepar, score warm_start=0.8 at 5e-3", FAIR_MAP),
     ("deepar, map at 5e-3", FAIR_MAP),
     *(("deepar, score warm_start=0.8", f"deepar, {other}") for other in WARMED),
@@ -70,13 +74,22 @@ def _part(model: str) -> str:
     return TRANSFORMER if model.startswith("transformer, ") else MAIN
 
 
-def differences(scores: dict[str, StoredScores]) -> pd.DataFrame:
-    """CRPS of one model relative to another's, for each pair and dataset that have been run."""
+def differences(
+    scores: dict[str, StoredScores],
+    pairs: Iterable[tuple[str, str]] = PAIRS,
+    unit: Unit = "series x window",
+) -> pd.DataFrame:
+    """CRPS of one model relative to another's, for each pair and dataset that have been run.
+
+    ``unit`` is what the bootstrap draws; datasets that have only one of it are left out.
+    """
     rows = []
-    for own, other in PAIRS:
+    for own, other in pairs:
         for dataset, found in scores.items():
-            if own in found.models and other in found.models:
-                rows.append({"dataset": dataset, **vars(paired_difference(found, own, other))})
+            drawn = unit != "window" or found.windows.window.nunique() > 1
+            if drawn and own in found.models and other in found.models:
+                difference = paired_difference(found, own, other, unit=unit)
+                rows.append({"dataset": dataset, **vars(difference)})
     return pd.DataFrame(rows)
 
 
@@ -87,13 +100,17 @@ def difference_matrix(found: pd.DataFrame) -> pd.DataFrame:
     """
     text = [
         f"{row.relative:+.1%}"
-        + f" ({row.relative_low:+.0%} to {row.relative_high:+.0%})" * (row.num_seeds > 2)
+        + f" ({_end(row.relative_low)} to {_end(row.relative_high)})" * (row.num_seeds > 2)
         for row in found.itertuples()
     ]
     table = found.assign(pair=found.a + " against " + found.b, text=text).pivot_table(
         index="pair", columns="dataset", values="text", aggfunc="first", sort=False
     )
     return table.fillna("–").reset_index().rename(columns={"pair": "CRPS, relative"})
+
+
+def _end(relative: float) -> str:
+    return f"{relative:+.1%}" if abs(relative) < 0.0095 else f"{relative:+.0%}"
 
 
 def ranks(results: pd.DataFrame) -> pd.DataFrame:

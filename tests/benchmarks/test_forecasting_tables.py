@@ -104,15 +104,19 @@ def test_differences_are_one_row_a_pair() -> None:
                 {"dataset": "etth1", "b": "x, elbo", **row},
                 {"dataset": "nyc_taxi", "b": "x, elbo", **row},
                 {"dataset": "m4_hourly", "b": "x, elbo", **row},
+                {"dataset": "vic_electricity", "b": "x, elbo", **row},
                 {"dataset": "etth1", "b": "x, map", **row},
                 {"dataset": "nyc_taxi", "b": "x, map", **row, "num_seeds": 2},
+                {"dataset": "m4_hourly", "b": "x, map", **row, "relative_high": 0.004},
             ]
         )
     )
     assert found.iloc[:, 0].tolist() == ["x, score against x, elbo", "x, score against x, map"]
     assert found.etth1.tolist() == ["-10.0% (-20% to +5%)"] * 2
     assert found.nyc_taxi.tolist() == ["-10.0% (-20% to +5%)", "-10.0%"]
-    assert found.m4_hourly.tolist() == ["-10.0% (-20% to +5%)", "–"]
+    assert found.vic_electricity.tolist() == ["-10.0% (-20% to +5%)", "–"]
+    # Whether an end near zero is above it can be seen.
+    assert found.m4_hourly.tolist() == ["-10.0% (-20% to +5%)", "-10.0% (-20% to +0.4%)"]
 
 
 def test_every_model_stands_in_one_table() -> None:

@@ -69,13 +69,13 @@ def answers(**changed: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_a_verdict_counts_and_names_what_failed() -> None:
-    holds = dict.fromkeys(DATASETS, True)
+    holds = pd.Series(True, DATASETS)
     assert verdict(holds, 5) == "met: 5 of 5"
     holds["etth1"] = False
     assert verdict(holds, 4) == "met: 4 of 5, not etth1"
     assert verdict(holds, 5) == "**missed**: 4 of 5, not etth1"
-    assert verdict(dict.fromkeys(DATASETS, False), 1) == "**missed**: 0 of 5"
-    assert verdict(dict.fromkeys(FEWER, True), 1) == NOT_RUN
+    assert verdict(pd.Series(False, DATASETS), 1) == "**missed**: 0 of 5"
+    assert verdict(pd.Series(True, FEWER), 1) == NOT_RUN
 
 
 def test_all_goals_can_be_met_and_what_has_not_been_run_has_no_answer() -> None:
