@@ -31,7 +31,7 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "elbo": ("elbo", {}),
     "elbo_natural": ("elbo_natural", {}),
     "map": ("map", {}),
-    "map without clipping or dropout": ("map", {}),
+    "bare map": ("map", {}),
     "mc_dropout": ("mc_dropout", {}),
     "ensemble": ("ensemble", {}),
     "ensemble without dropout": ("ensemble", {}),
@@ -51,7 +51,7 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 #: Arguments of the network by the name of an inference.
 NETWORK = {
-    "map without clipping or dropout": WITHOUT_CLIPPING | WITHOUT_DROPOUT,
+    "bare map": WITHOUT_CLIPPING | WITHOUT_DROPOUT,
     "ensemble without dropout": WITHOUT_DROPOUT,
 }
 #: By network and inference or method, where the best of the trials (`tuning`) is not the method's
@@ -63,7 +63,7 @@ LEARNING_RATES = {
         "elbo_natural": 2e-3,
         "mc_dropout": 2e-3,
         "map": 1e-2,
-        "map without clipping or dropout": 5e-3,
+        "bare map": 5e-3,
     },
     "transformer": {
         "score": 2e-3,

@@ -34,7 +34,6 @@ SHOWN = (
     *(f"{title}: {part}" for title in (SCATTER, COVERAGE) for part in (MAIN, TRANSFORMER)),
     "Differences",
     CALIBRATION,
-    LEARNING_RATES,
 )
 HEAD = """# The comparison in full
 

@@ -99,10 +99,10 @@ def test_both_kinds_of_intervals_are_kept_and_widen_with_the_level() -> None:
     assert shown["worst deviation"].str.endswith("%").all()
 
 
-def test_map_without_clipping_or_dropout_is_that() -> None:
+def test_bare_map_has_neither_clipping_nor_dropout() -> None:
     data = load("us_macro")
     plain = estimator("deepar, map", data).estimator
-    without = estimator("deepar, map without clipping or dropout", data)
+    without = estimator("deepar, bare map", data)
     assert (plain.dropout_rate, plain.trainer_kwargs["gradient_clip_val"]) == (0.1, 10.0)
     assert without.estimator.dropout_rate == 0.0
     assert without.estimator.trainer_kwargs["gradient_clip_val"] is None

@@ -122,7 +122,7 @@ def test_differences_are_one_row_a_pair() -> None:
 def test_every_model_stands_in_one_table() -> None:
     models = {
         "deepar, score": MAIN,
-        "deepar, map without clipping or dropout": MAIN,
+        "deepar, bare map": MAIN,
         "gluonts_deepar": MAIN,
         "seasonal_naive": MAIN,
         "transformer, score": TRANSFORMER,
