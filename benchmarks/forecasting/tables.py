@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from benchmarks.cells import LEVELS
-from benchmarks.forecasting.grid import COLD, DATASETS, EXTENDED, BARE_MAP, WITHOUT
+from benchmarks.forecasting.grid import BARE_MAP, COLD, DATASETS, EXTENDED, WITHOUT
 from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
