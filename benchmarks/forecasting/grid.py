@@ -29,8 +29,12 @@ EXTENDED = (
     "deepar, ensemble x5",
 )
 
-#: At the default rate of their methods, where the trials chose another one.
-RATES = ("deepar, score at 5e-3", "deepar, elbo at 5e-3", "deepar, map at 5e-3")
+#: At the default rate of their methods, where the trials chose another one, and GluonTS's at one
+#: between.
+RATES = (
+    *("deepar, score at 5e-3", "deepar, elbo at 5e-3", "deepar, map at 5e-3"),
+    *("gluonts_deepar at 1e-3", "gluonts_deepar at 3e-3"),
+)
 
 #: MAP as a posterior is trained, without clipping and dropout: what of its distance to score VI is
 #: the trainer's. And the ensemble as validation windows prefer it (see docs/studies/clipping.md).

@@ -55,7 +55,8 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
     for part, rows in parts.items():
         for metric, title in (("crps", CRPS), ("mean_wql", WQL)):
             yield f"{title}: {part}", markdown(tables.matrix(rows, metric, among=parts[MAIN]))
-        yield f"{SCATTER}: {part}", markdown(tables.scatter(rows))
+        if len(scattered := tables.scatter(rows)):
+            yield f"{SCATTER}: {part}", markdown(scattered)
         yield f"{COVERAGE}: {part}", markdown(tables.coverage_matrix(rows))
     plot = "![Width against coverage](../../docs/images/comparison-coverage.png)"
     yield "Width against coverage", plot

@@ -20,7 +20,7 @@ from gluonts.transform import LastValueImputation
 from tsbnn.evaluation import SeasonalNaiveGaussian
 
 #: Learning rates by network, the best of the trials.
-LEARNING_RATES = {"gluonts_deepar": 3e-3, "gluonts_tft": 1e-3, "gluonts_patch_tst": 1e-3}
+LEARNING_RATES = {"gluonts_deepar": 1e-2, "gluonts_tft": 1e-3, "gluonts_patch_tst": 1e-3}
 # A peer whose fit takes seconds a window sees this many seasons of its history.
 SEASONS, SHORTEST = 20, 400
 QUANTILES = [round(0.025 * k, 3) for k in range(1, 40)]

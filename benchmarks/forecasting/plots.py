@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from benchmarks.forecasting.grid import BARE_MAP
 from tsbnn import plotting
 from tsbnn.evaluation import RankComparison, StoredScores, coverage_intervals, selective_scores
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IMAGES = Path(__file__).parents[2] / "docs/images"
-SHOWN = ("deepar, score", "deepar, elbo", "deepar, map", "gluonts_deepar")
+SHOWN = ("deepar, score", "deepar, elbo", BARE_MAP, "deepar, ensemble", "gluonts_deepar")
 COLUMNS = 2
 plt.rcParams.update(plotting.style())
 

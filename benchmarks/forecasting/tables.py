@@ -16,6 +16,8 @@ from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
 from tsbnn.evaluation.bootstrap import Unit
 
+#: For anything that is said of seeds.
+LEAST_SEEDS = 3
 NETWORKS = ("deepar", "transformer", "patch_transformer")
 OWN = tuple(f"{network}, score" for network in NETWORKS)
 PEER = "gluonts_deepar"
@@ -88,19 +90,22 @@ def differences(
         for dataset, found in scores.items():
             drawn = unit != "window" or found.windows.window.nunique() > 1
             if drawn and own in found.models and other in found.models:
-                difference = paired_difference(found, own, other, unit=unit)
-                rows.append({"dataset": dataset, **vars(difference)})
+                row = vars(paired_difference(found, own, other, unit=unit))
+                # A single training of a network is no baseline that seeds do not change.
+                trained = (sum(model == name for name, _ in found.scores) for model in (own, other))
+                rows.append({"dataset": dataset, **row, "num_seeds": min(trained)})
     return pd.DataFrame(rows)
 
 
 def difference_matrix(found: pd.DataFrame) -> pd.DataFrame:
     """One row a pair, one column a dataset: relative difference with its interval.
 
-    Below three seeds too little is known of their luck for an interval.
+    Below :data:`LEAST_SEEDS` too little is known of their luck for an interval.
     """
     text = [
         f"{row.relative:+.1%}"
-        + f" ({_end(row.relative_low)} to {_end(row.relative_high)})" * (row.num_seeds > 2)
+        + f" ({_end(row.relative_low)} to {_end(row.relative_high)})"
+        * (row.num_seeds >= LEAST_SEEDS)
         for row in found.itertuples()
     ]
     table = found.assign(pair=found.a + " against " + found.b, text=text).pivot_table(
@@ -164,19 +169,21 @@ def matrix(
     return table.reset_index()
 
 
-def scatter(results: pd.DataFrame, least: int = 3) -> pd.DataFrame:
+def scatter(results: pd.DataFrame) -> pd.DataFrame:
     """One row a model, one column a dataset: sd of CRPS over seeds in percent of its mean.
 
-    Only where there are at least so many seeds. Models that scatter least on average come first,
-    those that some dataset lacks last.
+    Only where there are at least :data:`LEAST_SEEDS`. Models that scatter least on average come
+    first, those that some dataset lacks last.
     """
     groups = results[results.metric == "crps"].groupby(["model", "dataset"]).value
     seeds = groups.count()
-    found = (groups.std() / groups.mean())[seeds >= least].unstack("dataset")
+    found = (groups.std() / groups.mean())[seeds >= LEAST_SEEDS].unstack("dataset")
     found = found[[dataset for dataset in DATASETS if dataset in found]]
     order = found.mean(axis=1, skipna=False).sort_values().index
     text = found.loc[order].map("{:.1%}".format).replace("nan%", "–")
-    text.insert(0, "seeds", seeds[seeds >= least].unstack().loc[order].min(axis=1).astype(int))
+    text.insert(
+        0, "seeds", seeds[seeds >= LEAST_SEEDS].unstack().loc[order].min(axis=1).astype(int)
+    )
     return text.reset_index()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.cells import kept
@@ -14,12 +15,15 @@ from benchmarks.forecasting.tables import (
     TRANSFORMER,
     coverage_matrix,
     difference_matrix,
+    differences,
     matrix,
     parts,
     scatter,
     summary,
 )
 from benchmarks.output import PAGE, markdown
+from tsbnn.evaluation import StoredScores
+from tsbnn.evaluation.metrics import WindowScores
 
 
 def results(values: dict[tuple[str, str, int], float], metric: str = "crps") -> pd.DataFrame:
@@ -93,6 +97,24 @@ def test_coverage_is_bold_where_all_levels_are_within_three_points() -> None:
         ("b", "54 / 78 / 90 / 94"),
         ("a", "90 / 78 / 90 / 94"),
     ]
+
+
+def test_a_single_training_has_one_seed_and_a_single_window_is_not_drawn() -> None:
+    def stored(windows: pd.DataFrame) -> StoredScores:
+        found = StoredScores(windows=windows, dataset="d")
+        ones = np.ones(len(windows))
+        for model, seeds in (("a", 1), ("b", 3)):
+            for seed in range(seeds):
+                crps = np.arange(1.0, len(windows) + 1) + seed
+                found.add(model, seed, WindowScores({"crps": crps}, {"crps": ones}))
+        return found
+
+    series = pd.DataFrame({"item_id": ["x", "y"], "window": [0, 0]})
+    scores = {"one": stored(series), "two": stored(series.assign(window=[0, 1]))}
+    found = differences(scores, [("a", "b"), ("a", "c")])
+    assert found.dataset.tolist() == ["one", "two"]
+    assert found.num_seeds.tolist() == [1, 1]
+    assert differences(scores, [("b", "a")], "window").dataset.tolist() == ["two"]
 
 
 def test_differences_are_one_row_a_pair() -> None:
