@@ -107,7 +107,8 @@ def main() -> None:
     results = kept("forecasting")
     found = dict(sections(results, tables.stored()))
     shown = {heading: table_of(found[heading]) for heading in SHOWN if heading in found}
-    short = {CRPS: markdown(tables.summary(results)), GOALS: shown[GOALS]}
+    short = {title: markdown(table) for title, table in tables.summary(results).items()}
+    short[GOALS] = shown[GOALS]
     page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found.items())])
     (RESULTS / "forecasting.md").write_text(page)
     fill(PAGE, shown)

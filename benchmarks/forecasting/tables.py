@@ -5,6 +5,7 @@ Everything comes from results/forecasting.csv and results/forecasting_DATASET.np
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -51,9 +52,8 @@ MAIN, TRANSFORMER, EXTENSIONS, OTHER_RATES = PARTS = (
     "more methods",
     "other learning rates",
 )
-#: What the short table of docs/results.md has.
+#: What the short tables of docs/results.md have.
 SHORT = ("deepar, score", "deepar, elbo", "deepar, map", BARE_MAP, "deepar, ensemble", PEER)
-COVERED = ("deepar, score", "deepar, map", BARE_MAP, PEER)
 
 
 def stored() -> dict[str, StoredScores]:
@@ -221,22 +221,23 @@ def coverage_matrix(results: pd.DataFrame) -> pd.DataFrame:
     return text.loc[order.index, [d for d in DATASETS if d in text]].reset_index()
 
 
-def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a dataset: CRPS of :data:`SHORT`, and what the 95 % intervals of some cover."""
+def summary(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """CRPS of :data:`SHORT` and percent that their 95 % intervals hold, one row a dataset each."""
     means = results.groupby(["metric", "dataset", "model"]).value.mean()
     crps, covered = (means[metric].unstack() for metric in ("crps", "coverage_95"))
-    rows = []
-    for dataset in DATASETS:
-        row = {"set": dataset}
-        for model in SHORT:
-            name = model.removeprefix("deepar, ").replace(PEER, "GluonTS's training")
-            value, best = crps.at[dataset, model], crps.loc[dataset, list(SHORT)].min()
-            column = f"CRPS: {name}" if model == SHORT[0] else name
-            row[column] = f"**{plain(value, 3)}**" if value == best else plain(value, 3)
-        shares = (f"{100 * covered.at[dataset, model]:.0f}" for model in COVERED)
-        row["95 % covers: score / map / bare map / GluonTS"] = " / ".join(shares) + " %"
-        rows.append(row)
-    return pd.DataFrame(rows)
+    best = crps[list(SHORT)].min(axis=1)
+    texts = {
+        "CRPS": lambda dataset, model: _cell(crps.at[dataset, model], math.nan, best[dataset]),
+        "95 % intervals hold, %": lambda dataset, model: f"{100 * covered.at[dataset, model]:.0f}",
+    }
+    names = [m.removeprefix("deepar, ").replace(PEER, "GluonTS's training") for m in SHORT]
+    return {
+        title: pd.DataFrame(
+            [[dataset, *(text(dataset, model) for model in SHORT)] for dataset in DATASETS],
+            columns=[title, *names],
+        )
+        for title, text in texts.items()
+    }
 
 
 def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
