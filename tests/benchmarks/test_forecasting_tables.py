@@ -18,6 +18,7 @@ from benchmarks.forecasting.tables import (
     differences,
     matrix,
     parts,
+    ranks,
     scatter,
     summary,
 )
@@ -139,6 +140,14 @@ def test_differences_are_one_row_a_pair() -> None:
     assert found.vic_electricity.tolist() == ["-10.0% (-20% to +5%)", "–"]
     # Whether an end near zero is above it can be seen.
     assert found.m4_hourly.tolist() == ["-10.0% (-20% to +5%)", "-10.0% (-20% to +0.4%)"]
+
+
+def test_ranks_are_of_methods_that_all_sets_have() -> None:
+    everywhere = ("deepar, score", "deepar, bare map", "deepar, score T=0.3")
+    values = {(model, d, 0): 1.0 for model in everywhere for d in ("etth1", "nyc_taxi")}
+    found = ranks(results(values | {("auto_ets", "etth1", 0): 1.0}))
+    assert list(found.columns) == ["deepar, bare map", "deepar, score"]
+    assert list(found.index) == ["etth1", "nyc_taxi"]
 
 
 def test_every_model_stands_in_one_table() -> None:
