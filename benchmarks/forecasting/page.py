@@ -68,7 +68,7 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
         "The same with whole windows drawn over all series, which allows for series that go "
         "together; m4_hourly has one window."
     )
-    coarser = tables.difference_matrix(tables.differences(scores, tables.DEFAULTS, "window"))
+    coarser = tables.difference_matrix(tables.differences(scores, tables.CLOSER, "window"))
     yield "Differences, by whole windows", f"{note}\n\n{markdown(coarser)}"
     by_rank = tables.ranks(parts[MAIN])
     if len(by_rank) > 1 and by_rank.shape[1] > 2:
@@ -106,7 +106,7 @@ def table_of(text: str) -> str:
 def main() -> None:
     results = kept("forecasting")
     found = dict(sections(results, tables.stored()))
-    shown = {heading: table_of(found[heading]) for heading in SHOWN if heading in found}
+    shown = {h: table_of(found[h]) if h in found else "(too few seeds yet)" for h in SHOWN}
     short = {title: markdown(table) for title, table in tables.summary(results).items()}
     short[GOALS] = shown[GOALS]
     page = "\n".join([HEAD, *(f"## {heading}\n\n{text}\n" for heading, text in found.items())])

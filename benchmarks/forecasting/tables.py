@@ -28,13 +28,14 @@ REFERENCES = ("elbo", "elbo_natural", "map", "mc_dropout", "ensemble")
 RATED = ("elbo at 5e-3", "map", "ensemble")
 #: What score VI with a longer warm start is compared with.
 WARMED = ("score", "elbo", "map", "ensemble")
-DEFAULTS = (
+#: The pairs whose intervals are looked at more closely, and all that are compared.
+CLOSER = (
     *((own, own.replace("score", other)) for own in OWN for other in REFERENCES),
     *((own, PEER) for own in OWN),
     *(("deepar, score", model) for model in WITHOUT),
 )
 PAIRS = (
-    *DEFAULTS,
+    *CLOSER,
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
     ("deepar, score", "deepar, map at 5e-3"),
