@@ -128,6 +128,16 @@ def test_other_weights_start_the_average_anew() -> None:
     torch.testing.assert_close(gather(module), torch.full((16,), 3.0))
 
 
+def test_after_the_last_step_nothing_is_averaged() -> None:
+    inference = ProximalScoreVI(averaging_share=0.5, warm_start=0.0)
+    module = built()
+    optimizer = optimizer_of(inference, module, steps=10)
+    train(optimizer, module, batches(10))
+    average = optimizer._vectors["average_locations"].clone()
+    train(optimizer, module, batches(3))
+    assert torch.equal(optimizer._vectors["average_locations"], average)
+
+
 def test_averages_are_one_vector_more_for_each_of_the_posteriors() -> None:
     for share, count in ((0.0, 0), (0.5, 2)):
         optimizer = ProximalScoreVI(averaging_share=share).optimizer(

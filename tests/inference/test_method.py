@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -370,6 +371,21 @@ def test_without_a_closure_there_is_a_clear_error(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_closure_that_fails_leaves_the_module_at_rest(name: str) -> None:
+    module = built()
+    optimizer = optimizer_of(method(name), module)
+    train(optimizer, module, batches(3))
+
+    def interrupted() -> Tensor:
+        optimizer.zero_grad()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step(interrupted)
+    assert torch.equal(gather(module), optimizer.resting_weights)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_loss_that_is_not_finite_leaves_the_posterior_as_it_was(name: str) -> None:
     module = built()
     optimizer = optimizer_of(method(name), module)
@@ -402,7 +418,7 @@ def test_a_closure_must_return_the_loss(name: str) -> None:
 
 @pytest.mark.parametrize("inference", [ProximalScoreVI(), ELBOVI(), MAP()], ids=lambda m: m.name)
 def test_description_round_trip(inference: InferenceMethod) -> None:
-    changed = inference.replace(prior=IsotropicPrior(0.5), learning_rate=0.25)
+    changed = inference.replace(prior=IsotropicPrior(0.5), learning_rate=np.float32(0.25))
     if inference.is_posterior:
         changed = changed.replace(bayesian_parameters=("head.*",), temperature=0.5)
     described = json.loads(json.dumps(changed.to_dict()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -132,7 +133,7 @@ def test_a_posterior_becomes_a_prior_and_weights_without_spread_fall_back() -> N
         IsotropicPrior(0.3),
         FanInPrior(1.5),
         CentredPrior(0.0, 2.0),
-        PatternPrior(FanInPrior(2.0), {"*.bias": IsotropicPrior(0.1)}),
+        PatternPrior(FanInPrior(2.0), {"*.bias": IsotropicPrior(np.float32(0.1))}),
     ],
     ids=lambda prior: prior.name,
 )
@@ -151,11 +152,26 @@ def test_description_round_trip(prior: Prior) -> None:
         (lambda: prior_from_dict({"name": "flat"}), "unknown prior 'flat'; known: centred, fan_in"),
         (lambda: prior_from_dict({"name": "fan_in", "settings": {"x": 1}}), "cannot be built"),
         (lambda: prior_from_dict({"name": "centred", "settings": {}}), "cannot be built"),
+        (lambda: PatternPrior({"*.bias": IsotropicPrior()}), "default must be a Prior, not"),
+        (lambda: PatternPrior(overrides={"*.bias": 0.1}), "overrides must be a mapping of"),
+        (lambda: IsotropicPrior(True), "scale must be a positive finite number, not True"),
     ],
 )
 def test_bad_priors_say_what_is_wrong(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_pattern_prior_needs_no_settings() -> None:
+    assert prior_from_dict({"name": "pattern"}).to_dict() == PatternPrior().to_dict()
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.BatchNorm1d(3), nn.InstanceNorm2d(3, affine=True), nn.GroupNorm(1, 3)]
+)
+def test_gains_of_normalisation_layers_are_near_one(layer: nn.Module) -> None:
+    weight, bias = [FanInPrior().moments(slot) for slot in slots(layer)]
+    assert (weight, bias) == ((1.0, 1.0), (0.0, 1.0))
 
 
 def test_a_pattern_without_match_lists_the_names() -> None:

@@ -29,12 +29,13 @@ def built(**settings) -> tuple[SWAGOptimizer, Weights]:
     return method.optimizer(module, num_observations=500, total_steps=STEPS), module
 
 
-@pytest.mark.parametrize(("num_iterates", "rank"), [(30, 4), (6, 20), (1000, 3)])
+@pytest.mark.parametrize(("num_iterates", "rank"), [(30, 4), (6, 20), (40, 5), (1000, 3)])
 def test_moments_are_those_of_the_collected_iterates(num_iterates: int, rank: int) -> None:
     optimizer, module = built(collecting_share=0.5, num_iterates=num_iterates, rank=rank)
     path = torch.stack(list(path_of(optimizer, module))).numpy()
-    every = max(1, 60 // num_iterates)
-    collected = path[60 + every - 1 :: every]
+    count = min(num_iterates, 60)
+    # Evenly spread, the last one with the last step: also where K does not divide the 60 steps.
+    collected = path[[60 + -(-60 * k // count) - 1 for k in range(1, count + 1)]]
     assert len(collected) == min(num_iterates, 60) == optimizer.collected
     means = [collected[: k + 1].mean(0) for k in range(len(collected))]
     deviations = np.stack([x - m for x, m in zip(collected, means, strict=True)])[-rank:]

@@ -86,7 +86,7 @@ class AveragingOptimizer(BayesianOptimizer):
 
     def _end_step(self) -> None:
         first = self.phase_ends.get("latest", self.steps + 1)
-        if self.steps < first:
+        if not first <= self.steps < (self.total_steps or 0):
             return
         share = 1.0 / (self.steps + 1 - first)
         for name, value in self._averaged().items():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
-from typing import TypeGuard
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import Any, TypeGuard
+
+import numpy as np
 
 
 def require(condition: bool, name: str, value: object, wanted: str) -> None:
@@ -23,9 +26,19 @@ def not_finite(loss: float, gradient_evaluations: int) -> FloatingPointError:
     )
 
 
+def as_python(settings: Any) -> None:
+    """Make NumPy's numbers among the fields of a dataclass Python's: JSON knows no others."""
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(settings, setting.name, value.item())
+
+
 def is_positive(value: object) -> TypeGuard[float]:
-    """Say whether ``value`` is a positive finite number."""
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+    """Say whether ``value`` is a positive finite number (Python's or NumPy's, no bool)."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return 0 < float(value) < math.inf
 
 
 def is_not_negative(value: object) -> bool:

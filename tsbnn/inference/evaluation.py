@@ -172,10 +172,6 @@ class EvaluatingOptimizer(torch.optim.Optimizer):
         return loss, is_near or self.gradient_evaluations // LOOKED_AT > looks
 
     def _look_at(self, loss: Tensor, gradient: Tensor) -> None:
-        """Refuse a loss or gradient that is not finite; posterior and module stay as they were."""
+        """Refuse a loss or gradient that is not finite."""
         if not bool(torch.isfinite(loss + gradient.sum())):
-            self._rest()
             raise not_finite(loss.item(), self.gradient_evaluations)
-
-    def _rest(self) -> None:
-        raise NotImplementedError

@@ -163,7 +163,7 @@ class LaplaceOptimizer(AdamMeanOptimizer):
         given = observations_per_closure
         wanted = "positive, or None for N over the number of closures"
         require(given is None or is_positive(given), "observations_per_closure", given, wanted)
-        with torch.no_grad():
+        with torch.no_grad(), self._resting_after_errors():
             count, squares = self._scatter(closures)
             require(count >= 2, "the number of closures", count, "at least 2")
             batch = self.num_observations / count if given is None else float(given)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from tsbnn.inference.checks import are_texts, is_positive, is_share, require
+from tsbnn.inference.checks import are_texts, as_python, is_positive, is_share, require
 from tsbnn.inference.flat import Slot
 from tsbnn.inference.priors import FanInPrior, Prior, match_names, prior_from_dict
 
@@ -82,6 +82,7 @@ class InferenceMethod:
     schedule: str = "cosine"
 
     def __post_init__(self) -> None:
+        as_python(self)
         require(isinstance(self.prior, Prior), "prior", self.prior, "a Prior")
         require(is_positive(self.learning_rate), "learning_rate", self.learning_rate, "positive")
         require(

@@ -41,23 +41,13 @@ def refuse_batch_statistics(
             )
 
 
-def disable_dropout(module: nn.Module) -> list[str]:
+def disable_dropout(module: nn.Module) -> None:
     """Set every dropout rate in ``module`` to 0, leaving its training mode alone.
 
     A dropout mask is a second source of weight noise that no posterior accounts for.
-
-    Returns
-    -------
-    list of str
-        Names of the layers whose rate was above 0.
     """
-    changed = []
-    for name, layer in module.named_modules():
-        if isinstance(layer, _DropoutNd) and layer.p > 0:
+    for layer in module.modules():
+        if isinstance(layer, _DropoutNd):
             layer.p = 0.0
-        elif isinstance(layer, nn.RNNBase | nn.MultiheadAttention) and layer.dropout > 0:
+        elif isinstance(layer, nn.RNNBase | nn.MultiheadAttention):
             layer.dropout = 0.0
-        else:
-            continue
-        changed.append(name)
-    return changed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ class BayesianOptimizer(EvaluatingOptimizer):
     """A torch optimizer whose state is an approximate posterior.
 
     Between steps the module holds :attr:`resting_weights`, the posterior mean. Weights that the
-    user changes there (``load_state_dict``, manual edits) are taken as the new mean.
+    user changes there (``load_state_dict``, edits under ``torch.no_grad()``) are taken as the new
+    mean. Edits in place through ``parameter.data`` are not: torch counts no version for them.
 
     Attributes
     ----------
@@ -176,9 +178,10 @@ class BayesianOptimizer(EvaluatingOptimizer):
         ValueError
             Without a closure.
         FloatingPointError
-            If a loss or gradient is not finite; posterior and module are then left as before the
-            step. (On an accelerator only every 50th evaluation is looked at, since that waits for
-            the device.)
+            If a loss or gradient is not finite. (On an accelerator only every 50th evaluation is
+            looked at, since that waits for the device.)
+
+        After this error, and any that the closure raises, the module holds the mean again.
         """
         if closure is None:
             raise ValueError(
@@ -194,7 +197,8 @@ class BayesianOptimizer(EvaluatingOptimizer):
         self._autocast = torch.autocast(kind, dtype=dtype, enabled=enabled)
         with torch.no_grad(), torch.autocast(kind, enabled=False):
             ready = self.ready
-            loss = self._step(closure)
+            with self._resting_after_errors():
+                loss = self._step(closure)
             if ready:
                 self.losses.add(loss)
             self._end_step()
@@ -245,9 +249,9 @@ class BayesianOptimizer(EvaluatingOptimizer):
         restore(self, state_dict)
         self._rest()
 
-    def _vector(self, name: str, fill: float = 0.0) -> Tensor:
-        """Create persistent state: a weight-sized vector that is saved, restored and moved."""
-        self._vectors[name] = torch.full_like(self.flat.values, fill)
+    def _vector(self, name: str) -> Tensor:
+        """Create persistent state: weight-sized zeros that are saved, restored and moved."""
+        self._vectors[name] = torch.zeros_like(self.flat.values)
         return self._vectors[name]
 
     def _fix_(self, vector: Tensor, value: float) -> Tensor:
@@ -257,6 +261,15 @@ class BayesianOptimizer(EvaluatingOptimizer):
                 if is_fixed:
                     view.fill_(value)
         return vector
+
+    @contextmanager
+    def _resting_after_errors(self) -> Iterator[None]:
+        """Leave the module at :attr:`resting_weights`, and not at a draw, where a closure fails."""
+        try:
+            yield
+        except BaseException:
+            self._rest()
+            raise
 
     def _step(self, closure: Closure) -> Tensor:
         raise NotImplementedError

@@ -15,16 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from tsbnn.inference.checks import as_python, is_positive, require
 from tsbnn.inference.flat import Slot, slots
 from tsbnn.inference.posteriors import Posterior
 from tsbnn.inference.resolved_prior import ResolvedPrior
-
-
-def _positive(name: str, value: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive finite number, not {value!r}")
 
 
 class Prior:
@@ -56,14 +53,16 @@ class IsotropicPrior(Prior):
     name = "isotropic"
 
     def __post_init__(self) -> None:
-        _positive("scale", self.scale)
+        as_python(self)
+        require(is_positive(self.scale), "scale", self.scale, "a positive finite number")
 
     def moments(self, slot: Slot) -> tuple[float, float]:
         """Return mean 0 and the common scale."""
         return 0.0, self.scale
 
 
-_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# Batch and instance normalisation, of any number of dimensions, are `_NormBase`.
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, _NormBase)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,8 @@ class FanInPrior(Prior):
     name = "fan_in"
 
     def __post_init__(self) -> None:
-        _positive("gain", self.gain)
+        as_python(self)
+        require(is_positive(self.gain), "gain", self.gain, "a positive finite number")
 
     def moments(self, slot: Slot) -> tuple[float, float]:
         """Return the moments by the kind of layer that owns the parameter."""
@@ -191,6 +191,15 @@ class PatternPrior(Prior):
     overrides: Mapping[str, Prior] = field(default_factory=dict)
     name = "pattern"
 
+    def __post_init__(self) -> None:
+        require(isinstance(self.default, Prior), "default", self.default, "a Prior")
+        given = self.overrides
+        are_priors = isinstance(given, Mapping) and all(
+            isinstance(pattern, str) and isinstance(prior, Prior)
+            for pattern, prior in given.items()
+        )
+        require(are_priors, "overrides", given, "a mapping of patterns to priors")
+
     def moments(self, slot: Slot) -> tuple[float | Tensor, float | Tensor]:
         """Ask the first prior whose pattern matches the parameter's name."""
         for pattern, prior in self.overrides.items():
@@ -230,8 +239,10 @@ def prior_from_dict(description: Mapping[str, Any]) -> Prior:
     if name not in PRIORS:
         raise ValueError(f"unknown prior {name!r}; known: {', '.join(sorted(PRIORS))}")
     if name == PatternPrior.name:
-        settings["default"] = prior_from_dict(settings["default"])
-        settings["overrides"] = {k: prior_from_dict(v) for k, v in settings["overrides"].items()}
+        if "default" in settings:
+            settings["default"] = prior_from_dict(settings["default"])
+        overrides = settings.get("overrides", {})
+        settings["overrides"] = {k: prior_from_dict(v) for k, v in overrides.items()}
     try:
         return PRIORS[name](**settings)
     except TypeError as error:

@@ -105,7 +105,6 @@ class SWAGOptimizer(AdamMeanOptimizer):
         super().__init__(module, method, num_observations, total_steps, generator)
         steps = self.total_steps or 0
         self.phase_ends["training"] = int(steps * (1.0 - method.collecting_share))
-        self._every = max(1, (steps - self.phase_ends["training"]) // method.num_iterates)
         values = self.flat.values
         self.posterior = LowRankGaussian(
             values.clone(),
@@ -168,9 +167,15 @@ class SWAGOptimizer(AdamMeanOptimizer):
         loss = self._warm_step(closure, self.learning_rate())
         if not self.collecting:
             self.posterior.mean.copy_(iterate)
-        elif (self.steps + 1 - self.phase_ends["training"]) % self._every == 0:
+        elif self._due(self.steps + 1) > self._due(self.steps):
             self._collect(iterate)
         return loss
+
+    def _due(self, step: int) -> int:
+        """How many iterates are to be collected in the steps before ``step``: K, evenly spread."""
+        begin = self.phase_ends["training"]
+        length = max(1, (self.total_steps or 0) - begin)
+        return (step - begin) * min(self.method.num_iterates, length) // length
 
     def _collect(self, iterate: Tensor) -> None:
         """Take one iterate into mean, variances and deviations."""

@@ -76,6 +76,9 @@ def test_errors() -> None:
         MeanFieldGaussian(MEAN, PRECISION[:2])
     with pytest.raises(ValueError, match="unknown posterior family 'flow'"):
         posterior_from_config({"family": "flow", "num_weights": 3})
+    for sizes in ({}, {"num_weights": 3, "rank": 2}):
+        with pytest.raises(ValueError, match="family 'mean_field' cannot be built from"):
+            posterior_from_config({"family": "mean_field", **sizes})
 
 
 @pytest.mark.gpu

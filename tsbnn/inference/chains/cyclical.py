@@ -37,7 +37,7 @@ class CyclicalSGMCMC(SGMCMC):
     exploration
         Share of a cycle that is descent without noise, from 0 to below 1.
     friction
-        As for :class:`~tsbnn.inference.sghmc.SGHMC`; 1 is cyclical SGLD.
+        As for :class:`~tsbnn.inference.SGHMC`; 1 is cyclical SGLD.
     learning_rate
         :math:`\eta` at the start of a cycle. The default is for networks with a sharp likelihood;
         raise it to leave modes of gentler targets.

@@ -57,10 +57,13 @@ def posterior_from_config(config: Mapping[str, Any]) -> Posterior:
     Raises
     ------
     ValueError
-        For an unknown family.
+        For an unknown family, or sizes that are not its own.
     """
     sizes = dict(config)
     family = sizes.pop("family", None)
     if family not in FAMILIES:
         raise ValueError(f"unknown posterior family {family!r}; known: {', '.join(FAMILIES)}")
-    return FAMILIES[family].blank(**{name: int(size) for name, size in sizes.items()})
+    try:
+        return FAMILIES[family].blank(**{name: int(size) for name, size in sizes.items()})
+    except TypeError as error:
+        raise ValueError(f"family {family!r} cannot be built from {sizes}: {error}") from error

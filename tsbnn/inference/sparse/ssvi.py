@@ -52,7 +52,7 @@ class SparseSubspaceVI(PosteriorMethod):
         Share of the weights that is active, over all parameters that are not kept dense.
     layout
         How the active weights are shared out: ``"erdos_renyi"`` (small parameters denser) or
-        ``"uniform"``; see :func:`~tsbnn.inference.sparsity.active_counts`.
+        ``"uniform"``; see :func:`~tsbnn.inference.sparse.sparsity.active_counts`.
     dense_parameters
         Shell-style patterns over parameter names; these parameters keep all their weights.
         One-dimensional parameters (biases, gains) and those without a spread
