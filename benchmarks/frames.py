@@ -87,7 +87,7 @@ def writing(series: int, dataset: FrameDataset) -> dict[str, Any]:
         builder = FrameBuilder(dataset, 0, HORIZON, FrameColumns())
         for begin in range(0, series, BATCH):
             batch = Predicted(paths[: min(BATCH, series - begin)], None, None)
-            builder.add(batch, draw_index, point_posterior=False)
+            builder.add(batch, draw_index, num_atoms=None)
         return builder.frame()
 
     frame, seconds, peak = measured(work)

@@ -85,7 +85,7 @@ def test_columns_of_a_frame_follow_the_calibration() -> None:
     calibration = ConformalCalibration.from_frame(simulated(99, 2))
     predicted, draws = Predicted(samples, None, None), np.repeat(np.arange(8), 10)
     plain, moved = (
-        dict(zip(columns.names, columns.of(predicted, draws, point_posterior=False), strict=True))
+        dict(zip(columns.names, columns.of(predicted, draws, num_atoms=None), strict=True))
         for columns in (
             FrameColumns((0.1, 0.5, 0.9), (50, 80, 95), some) for some in (None, calibration)
         )

@@ -86,6 +86,34 @@ def test_unknown_parts_are_nan() -> None:
     np.testing.assert_allclose(single.aleatoric, paths.var(axis=0, ddof=1))
 
 
+@pytest.mark.parametrize("num_draws", [5, 8])
+@pytest.mark.parametrize("scale", [0.0, 0.2, 1.0])
+def test_of_finitely_many_atoms_the_variance_is_theirs(num_draws: int, scale: float) -> None:
+    rng = np.random.default_rng(7)
+    atoms = scale * rng.normal(size=8)
+    drawn = rng.permuted(np.broadcast_to(atoms, (STEPS, 8)), axis=1)[:, :num_draws].T
+    index = np.repeat(np.arange(num_draws), 5)
+    paths = drawn[index] + rng.normal(size=(len(index), STEPS))
+    parts = decompose_samples(paths, index, num_atoms=8)
+    errors = parts.epistemic - atoms.var()
+    assert abs(errors.mean()) < 3 * errors.std() / np.sqrt(STEPS)
+    assert np.mean(parts.epistemic_se**2) == pytest.approx(errors.var(), rel=0.25)
+    exact = decompose_moments(drawn, np.ones_like(drawn), num_atoms=8)
+    assert exact.epistemic.mean() == pytest.approx(atoms.var(), rel=0.05)
+    if num_draws == 8:
+        np.testing.assert_allclose(exact.epistemic, atoms.var())
+        np.testing.assert_array_equal(exact.epistemic_se, 0.0)
+
+
+def test_of_one_atom_nothing_is_epistemic() -> None:
+    paths = np.random.default_rng(0).normal(size=(6, 2))
+    point = decompose_samples(paths, np.zeros(6, int), num_atoms=1)
+    np.testing.assert_array_equal(point.epistemic, 0.0)
+    np.testing.assert_allclose(point.total, paths.var(axis=0, ddof=1))
+    with pytest.raises(ValueError, match="6 draws of a posterior of num_atoms=5"):
+        decompose_samples(paths, np.arange(6), num_atoms=5)
+
+
 def test_exact_moments_need_no_correction_for_paths() -> None:
     means = np.random.default_rng(0).normal(size=(20, STEPS))
     variances = np.full((20, STEPS), 4.0)

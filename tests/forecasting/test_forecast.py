@@ -75,10 +75,21 @@ def test_exact_moments_replace_paths_where_finite() -> None:
 
 
 def test_a_point_posterior_has_no_epistemic_part_at_all() -> None:
-    one = forecast(draw_index=np.zeros(20, int), point_posterior=True)
+    one = forecast(draw_index=np.zeros(20, int), num_atoms=1)
     np.testing.assert_array_equal(one.epistemic_variance, 0.0)
     np.testing.assert_array_equal(one.epistemic_variance_se, 0.0)
     np.testing.assert_allclose(one.total_std, one.samples.std(axis=0, ddof=1))
+
+
+def test_a_posterior_of_a_few_weight_vectors_is_all_there_is() -> None:
+    means, variances = np.arange(12.0).reshape(4, 3) ** 2, np.ones((4, 3))
+    members = forecast(draw_mean=means, draw_variance=variances, num_atoms=4)
+    # The law of total variance of the mixture of the four.
+    np.testing.assert_allclose(members.epistemic_variance, means.var(axis=0))
+    np.testing.assert_array_equal(members.epistemic_variance_se, 0.0)
+    assert members.copy_dim(0).num_atoms == 4
+    with pytest.raises(ValueError, match="4 draws of a posterior of num_atoms=3"):
+        forecast(num_atoms=3)
 
 
 def test_one_path_a_draw_warns_and_is_nan() -> None:

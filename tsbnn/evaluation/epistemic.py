@@ -78,13 +78,15 @@ def epistemic_share(forecasts: Sequence[Any]) -> tuple[Array, Array]:
     Parameters
     ----------
     forecasts
-        Forecasts with ``epistemic_variance``, ``total_std`` and ``num_draws``.
+        Forecasts with ``epistemic_variance``, ``total_std`` and ``num_draws``, and with
+        ``num_atoms`` where their posterior consists of finitely many weight vectors.
 
     Returns
     -------
     share, error
         Each ``time``, without unit. The error adds the spread over forecasts to that of the K
-        weight draws, which all forecasts of one prediction share: :math:`s_t\sqrt{2/(K+1)}`.
+        weight draws, which all forecasts of one prediction share:
+        :math:`s_t\sqrt{2(1 - K/M)/(K+1)}`, with M atoms (infinitely many by default).
 
     Raises
     ------
@@ -101,8 +103,10 @@ def epistemic_share(forecasts: Sequence[Any]) -> tuple[Array, Array]:
     count = len(total)
     # The ratio's error by linearisation.
     spread = (epistemic - share * total).std(axis=0, ddof=1) / below if count > 1 else 0 * share
-    draws = forecasts[int(np.argmax(kept))].num_draws
-    return share, np.hypot(spread / np.sqrt(count), share * np.sqrt(2 / (draws + 1)))
+    one = forecasts[int(np.argmax(kept))]
+    draws, atoms = one.num_draws, getattr(one, "num_atoms", None)
+    unseen = 1 - draws / atoms if atoms else 1
+    return share, np.hypot(spread / np.sqrt(count), share * np.sqrt(2 * unseen / (draws + 1)))
 
 
 def running_mean(values: ArrayLike, length: int) -> Array:

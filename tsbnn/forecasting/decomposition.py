@@ -20,7 +20,14 @@ standard error follows from the mean squares' chi-squared laws, each with its un
 .. math:: \operatorname{se}^2 = \frac{2 \operatorname{Var}_k(m_k)^2}{K + 1}
           + \Big(\frac1K \sum_k \frac1{P_k}\Big)^2 \frac{2 \hat\sigma_a^4}{\nu + 2} .
 
-Source: Searle, Casella and McCulloch, *Variance Components*, 1992, chapter 3 (unweighted means).
+A posterior of M weight vectors (an ensemble's members, the kept states of a chain) has the variance
+over these M, and its draws are without replacement. So :math:`\hat\sigma^2_e` is multiplied by
+:math:`(M-1)/M`, its standard error too, and in :math:`\operatorname{se}^2` stands
+:math:`\operatorname{Var}_k(m_k)^2 - \frac KM \max(\hat\sigma^2_e, 0)^2` (before that factor): where
+all M are drawn, only the paths' noise is left. With M = 1, a point, nothing epistemic is.
+
+Sources: Searle, Casella and McCulloch, *Variance Components*, 1992, chapter 3 (unweighted means);
+Cochran, *Sampling Techniques*, 1977, chapter 2 (finite populations).
 """
 
 from __future__ import annotations
@@ -45,7 +52,9 @@ class Decomposition(NamedTuple):
     total: Array
 
 
-def decompose_samples(samples: Array, draw_index: NDArray[np.integer]) -> Decomposition:
+def decompose_samples(
+    samples: Array, draw_index: NDArray[np.integer], num_atoms: int | None = None
+) -> Decomposition:
     """Estimate the decomposition from paths.
 
     Parameters
@@ -54,53 +63,84 @@ def decompose_samples(samples: Array, draw_index: NDArray[np.integer]) -> Decomp
         ``num_samples x time`` (``x dim``).
     draw_index
         The weight draw of each path, ``num_samples``.
+    num_atoms
+        M, how many weight vectors the posterior consists of; None where it is continuous.
 
     Returns
     -------
     Decomposition
         Epistemic and aleatoric parts are NaN if no draw has two paths, the epistemic one also if
-        there is a single draw. The total is then the plain variance of all paths.
+        there is a single draw of several atoms. The total is then the plain variance of all paths.
+
+    Raises
+    ------
+    ValueError
+        If there are more draws than atoms.
     """
     paths = np.asarray(samples, dtype=np.float64)
     _, index, counts = np.unique(draw_index, return_inverse=True, return_counts=True)
     num_draws, freedom = len(counts), int((counts - 1).sum())
+    share, factor = _of_atoms(num_draws, num_atoms)
     members = (index[None, :] == np.arange(num_draws)[:, None]).astype(np.float64)
     unknown = np.full(paths.shape[1:], np.nan)
+    alone = np.zeros_like(unknown) if num_atoms == 1 else unknown
     if freedom == 0:
         total = paths.var(axis=0, ddof=1) if len(paths) > 1 else unknown
-        return Decomposition(unknown, unknown, unknown, total)
+        return Decomposition(alone, alone, unknown, total)
     means = np.tensordot(members / counts[:, None], paths, axes=1)
     aleatoric = np.square(paths - means[index]).sum(axis=0) / freedom
     if num_draws == 1:
-        return Decomposition(unknown, unknown, aleatoric, aleatoric)
-    between = means.var(axis=0, ddof=1)
-    share = float(np.mean(1.0 / counts))
-    epistemic = between - share * aleatoric
-    squared_error = 2 * between**2 / (num_draws + 1) + 2 * (share * aleatoric) ** 2 / (freedom + 2)
-    return Decomposition(epistemic, np.sqrt(squared_error), aleatoric, epistemic + aleatoric)
+        return Decomposition(alone, alone, aleatoric, aleatoric)
+    between, noise = means.var(axis=0, ddof=1), float(np.mean(1.0 / counts)) * aleatoric
+    spread = between - noise
+    squared_error = 2 * (between**2 - share * np.maximum(spread, 0) ** 2) / (num_draws + 1)
+    squared_error += 2 * noise**2 / (freedom + 2)
+    epistemic = factor * spread
+    return Decomposition(
+        epistemic, factor * np.sqrt(squared_error), aleatoric, epistemic + aleatoric
+    )
 
 
-def decompose_moments(means: Array, variances: Array) -> Decomposition:
+def decompose_moments(
+    means: Array, variances: Array, num_atoms: int | None = None
+) -> Decomposition:
     """Compute the decomposition from the exact mean and variance of each draw.
 
     Parameters
     ----------
     means, variances
         ``num_draws x time`` (``x dim``).
+    num_atoms
+        As for :func:`decompose_samples`.
 
     Returns
     -------
     Decomposition
-        The epistemic part is NaN for a single draw.
+        The epistemic part is NaN for a single draw of several atoms.
+
+    Raises
+    ------
+    ValueError
+        If there are more draws than atoms.
     """
     means, variances = np.asarray(means, np.float64), np.asarray(variances, np.float64)
+    share, factor = _of_atoms(len(means), num_atoms)
     aleatoric = variances.mean(axis=0)
     if len(means) == 1:
-        unknown = np.full(means.shape[1:], np.nan)
-        return Decomposition(unknown, unknown, aleatoric, aleatoric)
-    epistemic = means.var(axis=0, ddof=1)
-    error = epistemic * np.sqrt(2.0 / (len(means) + 1))
+        alone = np.full(means.shape[1:], 0.0 if num_atoms == 1 else np.nan)
+        return Decomposition(alone, alone, aleatoric, aleatoric)
+    epistemic = factor * means.var(axis=0, ddof=1)
+    error = epistemic * np.sqrt(2.0 * (1.0 - share) / (len(means) + 1))
     return Decomposition(epistemic, error, aleatoric, epistemic + aleatoric)
+
+
+def _of_atoms(num_draws: int, num_atoms: int | None) -> tuple[float, float]:
+    """The share K/M of the posterior that was drawn, and (M-1)/M; 0 and 1 of a continuous one."""
+    if num_atoms is None:
+        return 0.0, 1.0
+    if num_draws > num_atoms:
+        raise ValueError(f"there are {num_draws} draws of a posterior of num_atoms={num_atoms}")
+    return num_draws / num_atoms, (num_atoms - 1) / num_atoms
 
 
 def decompose_batch(
@@ -109,7 +149,7 @@ def decompose_batch(
     means: Array | None,
     variances: Array | None,
     *,
-    point_posterior: bool,
+    num_atoms: int | None,
 ) -> Decomposition:
     """Decompose the variances of a batch of forecasts, each from the best that is known of it.
 
@@ -122,8 +162,8 @@ def decompose_batch(
     means, variances
         Exact moments of each draw, ``batch x num_draws x time`` (``x dim``), or None. They are used
         for forecasts all of whose moments are finite.
-    point_posterior
-        Whether the posterior is one weight vector.
+    num_atoms
+        As for :func:`decompose_samples`.
 
     Returns
     -------
@@ -134,17 +174,11 @@ def decompose_batch(
     if means is not None and variances is not None:
         finite = np.isfinite(means) & np.isfinite(variances)
         exact = np.asarray(finite.all(axis=tuple(range(1, finite.ndim))))
+        draws = means[exact].swapaxes(0, 1), variances[exact].swapaxes(0, 1)
     found = np.empty((4, len(samples), *samples.shape[2:]))
     if exact.any():
-        draws = (moments[exact].swapaxes(0, 1) for moments in (means, variances))  # type: ignore[index]
-        found[:, exact] = decompose_moments(*draws)
+        found[:, exact] = decompose_moments(*draws, num_atoms)
     if not exact.all():
-        found[:, ~exact] = decompose_samples(samples[~exact].swapaxes(0, 1), draw_index)
-    parts = Decomposition(*found)
-    return without_weight_uncertainty(parts) if point_posterior else parts
-
-
-def without_weight_uncertainty(parts: Decomposition) -> Decomposition:
-    """Replace the epistemic part by the exact 0 of a posterior that is one weight vector."""
-    zero = np.zeros_like(parts.aleatoric)
-    return Decomposition(zero, zero, parts.aleatoric, parts.aleatoric)
+        paths = samples[~exact].swapaxes(0, 1)
+        found[:, ~exact] = decompose_samples(paths, draw_index, num_atoms)
+    return Decomposition(*found)

@@ -41,9 +41,15 @@ class BayesianForecast(SampleForecast):
         As in GluonTS.
     draw_mean, draw_variance
         Each draw's exact moments, ``num_draws x prediction_length`` (``x target_dim``), or None.
-    point_posterior
-        Whether the weights are known exactly as far as the posterior says (a point estimate): the
-        epistemic variance is then exactly 0, with standard error 0.
+    num_atoms
+        How many weight vectors the posterior consists of, at least as many as there are draws;
+        None where it is continuous. With one (a point estimate) the epistemic variance is exactly
+        0, with standard error 0.
+
+    Raises
+    ------
+    ValueError
+        If ``draw_index`` does not fit, or has more draws than the posterior has atoms.
     """
 
     @validated()
@@ -56,7 +62,7 @@ class BayesianForecast(SampleForecast):
         info: Any = None,
         draw_mean: np.ndarray | None = None,
         draw_variance: np.ndarray | None = None,
-        point_posterior: bool = False,
+        num_atoms: int | None = None,
     ) -> None:
         super().__init__(samples=samples, start_date=start_date, item_id=item_id, info=info)
         if draw_index.shape != samples.shape[:1] or draw_index.dtype.kind not in "iu":
@@ -67,7 +73,11 @@ class BayesianForecast(SampleForecast):
         self.draw_index = draw_index
         self.draw_mean = draw_mean
         self.draw_variance = draw_variance
-        self.point_posterior = point_posterior
+        self.num_atoms = num_atoms
+        if num_atoms is not None and self.num_draws > num_atoms:
+            raise ValueError(
+                f"draw_index has {self.num_draws} draws of a posterior of num_atoms={num_atoms}"
+            )
 
     @property
     def num_draws(self) -> int:
@@ -145,14 +155,14 @@ class BayesianForecast(SampleForecast):
             info=self.info,
             draw_mean=draw_mean,
             draw_variance=draw_variance,
-            point_posterior=self.point_posterior,
+            num_atoms=self.num_atoms,
         )
 
     @cached_property
     def _parts(self) -> Decomposition:
         moments = (m if m is None else m[None] for m in (self.draw_mean, self.draw_variance))
         batch = decompose_batch(
-            self.samples[None], self.draw_index, *moments, point_posterior=self.point_posterior
+            self.samples[None], self.draw_index, *moments, num_atoms=self.num_atoms
         )
         return Decomposition(*(part[0] for part in batch))
 

@@ -108,10 +108,9 @@ class FramePredictor:
         )
         num_samples = self.num_samples if num_samples is None else num_samples
         seed = self.seed if seed is None else seed
-        is_point = self.posterior.num_atoms == 1
         batches = self._batches(df, check_count(num_samples, "num_samples"), check_seed(seed))
         for _, predicted, draw_index in batches:
-            done = builder.add(predicted, draw_index, point_posterior=is_point)
+            done = builder.add(predicted, draw_index, num_atoms=self.posterior.num_atoms)
             if progress is not None:
                 progress(done / len(df))
         return (builder.frame(), builder.paths()) if return_samples else builder.frame()

@@ -80,13 +80,11 @@ class FrameColumns:
         self.names = ["mean", *self.quantiles, "epistemic_std", "aleatoric_std"]
 
     def of(
-        self, predicted: Predicted, draw_index: NDArray[np.integer], *, point_posterior: bool
+        self, predicted: Predicted, draw_index: NDArray[np.integer], *, num_atoms: int | None
     ) -> list[Array]:
         """Columns of a batch of forecasts, in the order of ``names``, each ``batch x time``."""
         samples, means, variances = predicted
-        parts = decompose_batch(
-            samples, draw_index, means, variances, point_posterior=point_posterior
-        )
+        parts = decompose_batch(samples, draw_index, means, variances, num_atoms=num_atoms)
         return [
             samples.mean(axis=1),
             *self._quantiles(samples),
@@ -188,7 +186,7 @@ class FrameBuilder:
         self._draw_index: NDArray[np.integer] = np.zeros(0, dtype=np.int64)
 
     def add(
-        self, predicted: Predicted, draw_index: NDArray[np.integer], *, point_posterior: bool
+        self, predicted: Predicted, draw_index: NDArray[np.integer], *, num_atoms: int | None
     ) -> int:
         """Add the next forecasts; return how many there are now.
 
@@ -200,7 +198,7 @@ class FrameBuilder:
         if predicted.samples.ndim != 3:
             raise ValueError("forecasts of several targets at a time have no tidy frame")
         stop = self._filled + len(predicted.samples)
-        found = self.columns.of(predicted, draw_index, point_posterior=point_posterior)
+        found = self.columns.of(predicted, draw_index, num_atoms=num_atoms)
         for values, column in zip(self._values, found, strict=True):
             values[self._filled : stop] = column
         self._filled, self._draw_index = stop, draw_index

@@ -155,7 +155,6 @@ class BayesianPredictor(FramePredictor, PyTorchPredictor):
         return self._predict(dataset, check_count(num_samples, "num_samples"), check_seed(seed))
 
     def _predict(self, dataset: Dataset, num_samples: int, seed: int) -> Iterator[BayesianForecast]:
-        is_point = self.posterior.num_atoms == 1
         batches = self._batches(dataset, num_samples, seed)
         for batch, (samples, mean, variance), draw_index in batches:
             for row, start in enumerate(batch["forecast_start"]):
@@ -167,7 +166,7 @@ class BayesianPredictor(FramePredictor, PyTorchPredictor):
                     info=batch["info"][row] if "info" in batch else None,
                     draw_mean=None if mean is None else mean[row],
                     draw_variance=None if variance is None else variance[row],
-                    point_posterior=is_point,
+                    num_atoms=self.posterior.num_atoms,
                 )
 
     def _batches(
