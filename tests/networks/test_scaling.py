@@ -21,7 +21,7 @@ def contexts(observed_share: float = 0.7) -> tuple[Tensor, Tensor]:
 def test_mean_is_gluonts(default_scale: float | None) -> None:
     values, observed = contexts()
     observed[2] = 0.0
-    loc, scale = WindowScaler("mean", default_scale)(values, observed)
+    loc, scale = WindowScaler("mean", default_scale)(values, observed, 20)
     theirs = MeanScaler(dim=-1, keepdim=True, default_scale=default_scale)
     assert torch.equal(scale, theirs(values, observed)[2])
     assert torch.equal(loc, torch.zeros(4, 1))
@@ -29,14 +29,14 @@ def test_mean_is_gluonts(default_scale: float | None) -> None:
 
 def test_std_is_gluonts_where_something_is_observed() -> None:
     values, observed = contexts()
-    found = WindowScaler("std", None)(values, observed)
+    found = WindowScaler("std", None)(values, observed, 20)
     _, loc, scale = StdScaler(dim=-1, keepdim=True)(values, observed)
     assert torch.equal(found[0], loc)
     assert torch.equal(found[1], scale)
 
 
 def test_none_is_zero_and_one() -> None:
-    loc, scale = WindowScaler(None, None)(*contexts())
+    loc, scale = WindowScaler(None, None)(*contexts(), 20)
     assert torch.equal(loc, torch.zeros(4, 1))
     assert torch.equal(scale, torch.ones(4, 1))
 
@@ -44,7 +44,7 @@ def test_none_is_zero_and_one() -> None:
 def test_std_takes_the_batchs_window_where_nothing_is_observed() -> None:
     values, observed = contexts()
     observed[2] = 0.0
-    loc, scale = WindowScaler("std", None)(values, observed)
+    loc, scale = WindowScaler("std", None)(values, observed, 20)
     others = [0, 1, 3]
     torch.testing.assert_close(loc[2], loc[others].mean(0))
     torch.testing.assert_close(scale[2], scale[others].mean(0))
@@ -54,7 +54,7 @@ def test_std_takes_the_batchs_window_where_nothing_is_observed() -> None:
 def test_std_takes_the_default_scale_where_nothing_is_observed() -> None:
     values, observed = contexts()
     observed[2] = 0.0
-    loc, scale = WindowScaler("std", 2.5)(values, observed)
+    loc, scale = WindowScaler("std", 2.5)(values, observed, 20)
     assert float(loc[2]) == 0.0
     assert float(scale[2]) == 2.5
     assert 2.5 not in scale[[0, 1, 3]]
@@ -64,8 +64,36 @@ def test_std_takes_the_default_scale_where_nothing_is_observed() -> None:
 @pytest.mark.parametrize("scaling", ["mean", "std"])
 def test_a_batch_without_a_point_has_a_scale_to_live_with(scaling: str, batch: int) -> None:
     nothing = torch.zeros(batch, 20)
-    loc, scale = WindowScaler(scaling, None)(nothing, nothing)
+    loc, scale = WindowScaler(scaling, None)(nothing, nothing, 20)
     assert torch.equal(loc, torch.zeros(batch, 1))
     assert torch.equal(scale, torch.ones(batch, 1))
-    _, scale = WindowScaler(scaling, 30.0)(nothing, nothing)
+    _, scale = WindowScaler(scaling, 30.0)(nothing, nothing, 20)
     assert torch.equal(scale, torch.full((batch, 1), 30.0))
+
+
+@pytest.mark.parametrize("default_scale", [None, 2.5])
+@pytest.mark.parametrize("scaling", ["mean", "std"])
+def test_a_dark_or_idle_context_is_scaled_by_the_past_behind_it(
+    scaling: str, default_scale: float | None
+) -> None:
+    past, observed = contexts(1.0)
+    dark, idle, both = 1, 2, 3
+    observed[[dark, both], -5:] = 0.0
+    past[idle, -5:] = 0.0
+    observed[both] = 0.0
+    scaler = WindowScaler(scaling, default_scale)
+    loc, scale = scaler(past, observed, 5)
+    whole, near = scaler(past, observed, 20), scaler(past[:, -5:], observed[:, -5:], 5)
+    for found, of_past, of_context in zip((loc, scale), whole, near, strict=True):
+        assert torch.equal(found[[dark, idle]], of_past[[dark, idle]])
+        assert torch.equal(found[[0, both]], of_context[[0, both]])
+    assert float(scale[dark]) > 1
+    # What the others of the batch are does not matter.
+    alone = scaler(past[dark : dark + 1], observed[dark : dark + 1], 5)
+    assert torch.equal(alone[1][0], scale[dark])
+
+
+def test_a_past_of_zeros_has_the_smallest_scale_there_is() -> None:
+    nothing = torch.zeros(1, 20)
+    _, scale = WindowScaler("mean", None)(nothing, torch.ones(1, 20), 5)
+    assert float(scale) == pytest.approx(1e-10)

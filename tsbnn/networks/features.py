@@ -128,8 +128,7 @@ class TokenFeatures(nn.Module):
         self._check(inputs)
         past = needed(inputs, "past_target")
         observed = needed(inputs, "past_observed_values")
-        context = slice(past.shape[-1] - self.context_length, None)
-        loc, scale = self.scaler(past[:, context], observed[:, context])
+        loc, scale = self.scaler(past, observed, self.context_length)
         steps = self.prediction_length - 1
         if future_target is None:
             future = (loc if self.scaler.scaling == "std" else torch.zeros_like(scale)).expand(

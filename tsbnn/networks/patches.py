@@ -80,7 +80,7 @@ class PatchFeatures:
         fields = {name: field for name, field in inputs.items() if field is not None}
         observed = fields["past_observed_values"]
         target = torch.where(observed > 0, fields["past_target"], 0.0)
-        loc, scale = self.scaler(target, observed)
+        loc, scale = self.scaler(target, observed, self.context_length)
         scaled = torch.where(observed > 0, (target - loc) / scale, 0.0)
         past = [torch.stack((scaled, observed.to(scaled)), dim=-1)]
         future = [scaled.new_zeros(scaled.shape[0], self.prediction_length, 2)]
