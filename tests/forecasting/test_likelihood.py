@@ -122,7 +122,7 @@ def test_losses_are_sums_over_observed_points(name, tiny, gappy, gappy_pair) -> 
 @pytest.mark.parametrize("name", ["deepar", "simple_feedforward", "wavenet", "our_deepar"])
 def test_minibatch_scores_average_to_the_score_of_all_observed_points(name, tiny, gappy) -> None:
     network, batches = windows(name, tiny, gappy, batch_size=3)
-    observations = count_observed(gappy)
+    observations = count_observed(gappy).points
     module = BayesianLightningModule(network, MAP(), observations, None, generator(0))
     module.configure_optimizers()
     parameters = [p for p in network.parameters() if p.requires_grad]

@@ -7,6 +7,7 @@ import math
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from gluonts.dataset.common import ListDataset
 from gluonts.model.seasonal_naive import SeasonalNaivePredictor
@@ -154,8 +155,8 @@ def test_a_budget_below_one_step_is_refused_before_training(tiny) -> None:
 
 
 def test_observed_points_are_counted_once(series, multivariate) -> None:
-    assert count_observed(series) == 60 + 35 + 90 - 3 * 4
-    assert count_observed(multivariate) == 2 * 90 - 2 * 5
+    assert count_observed(series).points == 60 + 35 + 90 - 3 * 4
+    assert count_observed(multivariate).points == 2 * 90 - 2 * 5
     infinite = ListDataset(
         [{"start": "2021-01-01", "target": [1.0, np.inf], "item_id": "north"}], freq="h"
     )
@@ -167,6 +168,18 @@ def test_observed_points_are_counted_once(series, multivariate) -> None:
         count_observed([{"item_id": "north", "target": ["one", "two"]}])
     with pytest.raises(ValueError, match="no observed target"):
         count_observed(ListDataset([{"start": "2021-01-01", "target": [np.nan] * 3}], freq="h"))
+
+
+def test_series_too_short_for_a_window_count_for_nothing(tiny, series) -> None:
+    some = [*series, {"start": pd.Period("2021", "h"), "target": np.ones(3), "item_id": "new"}]
+    found = count_observed(some, 5)
+    assert found == (count_observed(series).points, len(some), ["new"])
+    only_short = count_observed(some[-1:], 5)
+    assert only_short == (3, 1, []), "the loader says what is missing"
+    estimator = tiny("deepar")
+    with pytest.warns(UserWarning, match=r"learnt from 1 of 4 series: .* window takes \('new'\)"):
+        predictor = BayesianEstimator(estimator, "map").train(some)
+    assert predictor.training_summary["num_observations"] == found.points
 
 
 def test_batch_normalisation_is_refused_by_posterior_methods(tiny, series) -> None:

@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gluonts.torch.model.estimator import PyTorchLightningEstimator
@@ -21,6 +21,8 @@ from tsbnn.inference import InferenceMethod
 logger = logging.getLogger(__name__)
 _CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 _said: set[str] = set()
+# How many short series are named.
+_TOLD = 3
 
 
 def check_estimator(estimator: object) -> None:
@@ -249,8 +251,52 @@ def _known_batches(settings: dict[str, Any], batches_per_epoch: int | None) -> i
     return min(known) if known else None
 
 
-def count_observed(dataset: Iterable[Any]) -> int:
+def points_of_a_window(estimator: Any) -> int:
+    """Points that a series must have for one training window: its sampler's past and future."""
+    sampler: Any = getattr(estimator, "train_sampler", None)
+    if hasattr(sampler, "min_future"):
+        return int(sampler.min_past + sampler.min_future)
+    return int(estimator.prediction_length)
+
+
+class Observed(NamedTuple):
+    """What a dataset holds.
+
+    Attributes
+    ----------
+    points
+        Finite target points of the series that training windows can be cut out of.
+    num_series
+        How many series there are.
+    short
+        Those that are too short, by name or position.
+    """
+
+    points: int
+    num_series: int
+    short: list[Any]
+
+    def warn_of_short(self, needed: int, stacklevel: int) -> None:
+        """Warn of series that nothing is learnt from, if there are any."""
+        if self.short:
+            names = ", ".join(map(repr, self.short[:_TOLD])) + ", …" * (len(self.short) > _TOLD)
+            warnings.warn(
+                f"nothing is learnt from {len(self.short)} of {self.num_series} series: they have "
+                f"fewer than the {needed} points that a training window takes ({names})",
+                stacklevel=stacklevel + 1,
+            )
+
+
+def count_observed(dataset: Iterable[Any], needed: int = 1) -> Observed:
     """Count the finite target points of a dataset, each once, over all series and dimensions.
+
+    Parameters
+    ----------
+    dataset
+        Entries with a ``target``, ``time`` or ``dim x time``.
+    needed
+        Points of a training window. Shorter series, from whose points nothing can be learnt, are
+        left out, unless all are too short.
 
     Raises
     ------
@@ -258,15 +304,24 @@ def count_observed(dataset: Iterable[Any]) -> int:
         For a target that is missing, infinite or no numbers, naming its series, and if nothing is
         observed.
     """
-    count = 0
-    for position, entry in enumerate(dataset):
+    count = position = in_short = 0
+    short = []
+    for position, entry in enumerate(dataset, 1):
         target = numbers(entry, "target")
         if np.isinf(target).any():
             raise ValueError(
-                f"series {entry.get('item_id', position)!r} has an infinite target at position "
+                f"series {entry.get('item_id', position - 1)!r} has an infinite target at position "
                 f"{int(np.argmax(np.isinf(target.reshape(-1))))}: use NaN for a missing value"
             )
-        count += int(np.isfinite(target).sum())
-    if count == 0:
+        finite = int(np.isfinite(target).sum())
+        if target.shape[-1] < needed:
+            short.append(entry.get("item_id", position - 1))
+            in_short += finite
+        else:
+            count += finite
+    if count + in_short == 0:
         raise ValueError("the training data hold no observed target value")
-    return count
+    if len(short) == position:
+        # Who cuts the windows says what is missing.
+        return Observed(in_short, position, [])
+    return Observed(count, position, short)

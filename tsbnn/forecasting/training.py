@@ -39,7 +39,12 @@ from tsbnn.forecasting.random_state import (
     fresh_seed,
     generator,
 )
-from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
+from tsbnn.forecasting.settings import (
+    count_observed,
+    plan_steps,
+    points_of_a_window,
+    trainer_settings,
+)
 from tsbnn.forecasting.time_limit import TRIAL_STEPS, plan_time
 from tsbnn.forecasting.windows import Loading, data_loader
 from tsbnn.inference import (
@@ -67,6 +72,7 @@ def train(
     ckpt_path: str | None,
 ) -> TrainOutput:
     """Train; see :meth:`tsbnn.forecasting.BayesianEstimator.train`."""
+    started = time.perf_counter()
     check_dataset(training_data, "training_data")
     if validation_data is not None:
         check_dataset(validation_data, "validation_data")
@@ -82,6 +88,10 @@ def train(
         bayesian = bayesian.adapted_to(training_data)
     else:
         bayesian = bayesian.adapted_like(from_predictor)
+    needed = points_of_a_window(bayesian.estimator)
+    observed = count_observed(training_data, needed)
+    # Above stand `train_model` and `train` of the estimator, then the caller.
+    observed.warn_of_short(needed, stacklevel=4)
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
     keep_freed_memory()
     with ExitStack() as stack:
@@ -100,9 +110,10 @@ def train(
             ckpt_path,
             seed,
             folder,
+            bayesian.num_observations or observed.points,
+            started,
         )
     for sentence in output.predictor.training_summary["diagnostics"]["warnings"]:
-        # Above stand `train_model` and `train` of the estimator, then the caller.
         warnings.warn(sentence, PosteriorWarning, stacklevel=4)
     return output
 
@@ -117,10 +128,11 @@ def _train(
     ckpt_path: str | None,
     seed: int,
     folder: Path,
+    num_observations: int,
+    started: float,
 ) -> TrainOutput:
     estimator = bayesian.estimator
     method = bayesian.inference
-    num_observations = bayesian.num_observations or count_observed(training_data)
     settings = trainer_settings(estimator, method, folder)
     total_steps = plan_steps(
         settings,
@@ -139,7 +151,6 @@ def _train(
     device = trainer.strategy.root_device
     if bayesian.compile:
         check_compiler(device)
-    started = time.perf_counter()
     wanted = Loading(
         is_single_pass=False,
         generator=generator(derived_seed(seed, _WINDOWS)),

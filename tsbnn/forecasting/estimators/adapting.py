@@ -21,6 +21,7 @@ from tsbnn.forecasting.estimators.teachable import (
     teachable_time_features,
 )
 from tsbnn.forecasting.inputs import check_dataset
+from tsbnn.forecasting.settings import points_of_a_window
 
 
 class AdaptingEstimator(MaximumLikelihoodEstimator):
@@ -69,7 +70,7 @@ class AdaptingEstimator(MaximumLikelihoodEstimator):
         unchosen = self._unchosen
         if not unchosen:
             return self
-        extent = Extent.of(training_data)
+        extent = Extent.of(training_data, points_of_a_window(self))
         found: dict[str, Any] = {}
         if "lags_seq" in unchosen:
             found["lags_seq"] = teachable_lags(self.lags_seq, extent)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from gluonts.dataset.common import Dataset
 from gluonts.model import Predictor
@@ -25,10 +24,10 @@ from gluonts.torch.model.predictor import PyTorchPredictor
 from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
-from tsbnn.forecasting.inputs import check_dataset, numbers
+from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.random_state import generator
-from tsbnn.forecasting.settings import where_to_write
+from tsbnn.forecasting.settings import count_observed, points_of_a_window, where_to_write
 from tsbnn.forecasting.windows import Loading, data_loader
 
 
@@ -57,8 +56,9 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         check_dataset(training_data, "training_data")
         if validation_data is not None:
             check_dataset(validation_data, "validation_data")
-        if not any(np.isfinite(numbers(entry, "target")).any() for entry in training_data):
-            raise ValueError("the training data hold no observed target value")
+        needed = points_of_a_window(self)
+        # Above stands `train`, then the caller.
+        count_observed(training_data, needed).warn_of_short(needed, stacklevel=3)
         estimator = self._adapted(training_data, from_predictor)
         transformation = estimator.create_transformation()
         module = estimator.create_lightning_module()

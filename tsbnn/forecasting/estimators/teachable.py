@@ -11,8 +11,8 @@ chance. So, where nothing else is asked for,
 - a feature of the calendar is given if the data cover one and a half of its cycles: all of it once,
   and half of it again. Days that several series cover count once.
 
-Lengths count from the first observed point to the last. `benchmarks.inputs` measures what this
-brings.
+Lengths count from the first observed point to the last, of series that are long enough for a
+window. `benchmarks.inputs` measures what this brings.
 """
 
 from __future__ import annotations
@@ -54,14 +54,22 @@ class Extent:
     days: float
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Extent:
-        """Measure a dataset. Series that the estimator will refuse count for nothing here."""
+    def of(cls, dataset: Dataset, needed: int = 1) -> Extent:
+        """Measure a dataset.
+
+        Parameters
+        ----------
+        dataset
+            Series. Those that the estimator will refuse count for nothing here.
+        needed
+            Points of a training window: nothing is learnt from shorter series.
+        """
         lengths: list[int] = []
         # Ordinals of periods, each pair once: series of a panel often begin and end together.
         spans: set[tuple[Any, int, int]] = set()
         for entry in dataset:
             target, start = numbers(entry, "target"), entry.get("start")
-            if target.ndim != 1 or not isinstance(start, pd.Period):
+            if target.ndim != 1 or not isinstance(start, pd.Period) or len(target) < needed:
                 continue
             observed = np.flatnonzero(np.isfinite(target))
             if not len(observed):
