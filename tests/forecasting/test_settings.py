@@ -12,7 +12,12 @@ import pytest
 from gluonts.dataset.common import ListDataset
 from gluonts.model.seasonal_naive import SeasonalNaivePredictor
 from gluonts.torch import SimpleFeedForwardEstimator, TemporalFusionTransformerEstimator
-from gluonts.torch.distributions import StudentTOutput
+from gluonts.torch.distributions import (
+    DistributionOutput,
+    GammaOutput,
+    NegativeBinomialOutput,
+    StudentTOutput,
+)
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from tsbnn.forecasting import BayesianEstimator, settings
@@ -168,6 +173,24 @@ def test_observed_points_are_counted_once(series, multivariate) -> None:
         count_observed([{"item_id": "north", "target": ["one", "two"]}])
     with pytest.raises(ValueError, match="no observed target"):
         count_observed(ListDataset([{"start": "2021-01-01", "target": [np.nan] * 3}], freq="h"))
+
+
+@pytest.mark.parametrize(
+    ("head", "value"),
+    [(NegativeBinomialOutput(), 2.5), (NegativeBinomialOutput(), -3.0), (GammaOutput(), -1.0)],
+)
+def test_targets_that_the_head_cannot_describe_are_found_before_training(
+    head: DistributionOutput, value: float
+) -> None:
+    start = pd.Period("2021", "h")
+    fine = {"start": start, "target": np.array([0.0, np.nan, 3.0]), "item_id": "fine"}
+    assert count_observed([fine], head=head).points == 2
+    wrong = {"start": start, "target": np.array([0.0, np.nan, value]), "item_id": "wrong"}
+    assert count_observed([fine, wrong]).points == 4
+    with pytest.raises(
+        ValueError, match=f"'wrong' has the target {value:g} at position 2, outside"
+    ):
+        count_observed([fine, wrong], head=head)
 
 
 def test_series_too_short_for_a_window_count_for_nothing(tiny, series) -> None:

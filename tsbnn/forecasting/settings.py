@@ -11,16 +11,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from gluonts.torch.model.estimator import PyTorchLightningEstimator
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from torch.distributions import constraints
 
 from tsbnn.forecasting.inputs import numbers
 from tsbnn.forecasting.likelihood import check_head
 from tsbnn.inference import InferenceMethod
+from tsbnn.networks.head import support
 
 logger = logging.getLogger(__name__)
 _CLIPPING = ("gradient_clip_val", "gradient_clip_algorithm")
 _said: set[str] = set()
+_NUMBERS = {
+    constraints.nonnegative_integer: "whole numbers from 0 on",
+    constraints.nonnegative: "numbers from 0 on",
+    constraints.positive: "numbers above 0",
+}
 # How many short series are named.
 _TOLD = 3
 
@@ -287,7 +295,7 @@ class Observed(NamedTuple):
             )
 
 
-def count_observed(dataset: Iterable[Any], needed: int = 1) -> Observed:
+def count_observed(dataset: Iterable[Any], needed: int = 1, head: Any = None) -> Observed:
     """Count the finite target points of a dataset, each once, over all series and dimensions.
 
     Parameters
@@ -297,15 +305,18 @@ def count_observed(dataset: Iterable[Any], needed: int = 1) -> Observed:
     needed
         Points of a training window. Shorter series, from whose points nothing can be learnt, are
         left out, unless all are too short.
+    head
+        The distribution head, if targets are to be checked against its support.
 
     Raises
     ------
     ValueError
-        For a target that is missing, infinite or no numbers, naming its series, and if nothing is
-        observed.
+        For a target that is missing, infinite, no numbers or outside of the head's support, naming
+        its series, and if nothing is observed.
     """
     count = position = in_short = 0
     short = []
+    wanted = support(head)
     for position, entry in enumerate(dataset, 1):
         target = numbers(entry, "target")
         if np.isinf(target).any():
@@ -313,7 +324,18 @@ def count_observed(dataset: Iterable[Any], needed: int = 1) -> Observed:
                 f"series {entry.get('item_id', position - 1)!r} has an infinite target at position "
                 f"{int(np.argmax(np.isinf(target.reshape(-1))))}: use NaN for a missing value"
             )
-        finite = int(np.isfinite(target).sum())
+        is_finite = np.isfinite(target)
+        finite = int(is_finite.sum())
+        if wanted is not None:
+            outside = is_finite & ~wanted.check(torch.from_numpy(target)).numpy()
+            if outside.any():
+                place = np.unravel_index(int(np.argmax(outside)), target.shape)
+                raise ValueError(
+                    f"series {entry.get('item_id', position - 1)!r} has the target "
+                    f"{target[place]:g} at position {place[-1]}, outside of what "
+                    f"distr_output={type(head).__name__} describes, {_NUMBERS[wanted]}: correct "
+                    "it, or pass another head, e.g. StudentTOutput()"
+                )
         if target.shape[-1] < needed:
             short.append(entry.get("item_id", position - 1))
             in_short += finite

@@ -89,7 +89,8 @@ def train(
     else:
         bayesian = bayesian.adapted_like(from_predictor)
     needed = points_of_a_window(bayesian.estimator)
-    observed = count_observed(training_data, needed)
+    head = getattr(bayesian.estimator, "distr_output", None)
+    observed = count_observed(training_data, needed, head)
     # Above stand `train_model` and `train` of the estimator, then the caller.
     observed.warn_of_short(needed, stacklevel=4)
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed

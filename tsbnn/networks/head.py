@@ -102,6 +102,19 @@ def check_head(head: Any, scaling: str | None) -> None:
         )
 
 
+def support(head: Any) -> constraints.Constraint | None:
+    """What a head's targets must be at any scale of their window: positive, or whole numbers.
+
+    None for anything (the real line), and where it depends on the scale (other bounds).
+    """
+    if not isinstance(head, DistributionOutput) or type(head) in _REAL_LINE or head.event_shape:
+        return None
+    args = head.domain_map(*(torch.ones(1, size) for size in head.args_dim.values()))
+    found: constraints.Constraint = head.distribution(args).support
+    known = constraints.nonnegative_integer, constraints.nonnegative, constraints.positive
+    return found if found in known else None
+
+
 def distribution(
     head: DistributionOutput, args: Sequence[Tensor], loc: Tensor, scale: Tensor
 ) -> Distribution:

@@ -58,7 +58,8 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             check_dataset(validation_data, "validation_data")
         needed = points_of_a_window(self)
         # Above stands `train`, then the caller.
-        count_observed(training_data, needed).warn_of_short(needed, stacklevel=3)
+        found = count_observed(training_data, needed, getattr(self, "distr_output", None))
+        found.warn_of_short(needed, stacklevel=3)
         estimator = self._adapted(training_data, from_predictor)
         transformation = estimator.create_transformation()
         module = estimator.create_lightning_module()
