@@ -12,7 +12,7 @@ from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
 
 import tsbnn
 from tsbnn import ConformalCalibration, DeepAREstimator, Forecaster
-from tsbnn.datasets import DuplicateTimestampError, FutureCovariateError
+from tsbnn.datasets import DuplicateTimestampError, FutureCovariateError, ItemIdError
 from tsbnn.forecaster import NotFittedError
 from tsbnn.forecasting import ModelFormatError
 from tsbnn.inference import ProximalScoreVI
@@ -268,7 +268,8 @@ def test_a_forecaster_on_disk(tmp_path, plain: Forecaster) -> None:
     pd.testing.assert_frame_equal(
         tsbnn.load(tmp_path / "model", device="cpu").predict_frame(sales()), forecaster.predict()
     )
-    assert len(again.update(ahead(sales(), 12).assign(y=4.0)).predict()) == 2 * HORIZON
+    new = ahead(sales(), 12).assign(y=4.0)
+    assert len(again.update(new).predict(pd.concat([sales(), new]))) == 2 * HORIZON
     tsbnn.save(plain.predictor_, tmp_path / "predictor")
     with pytest.raises(ModelFormatError, match=r"no forecaster: use tsbnn\.load"):
         Forecaster.load(tmp_path / "predictor")
@@ -310,6 +311,49 @@ def test_update_learns_from_new_rows_and_goes_on_from_their_end() -> None:
     ]
     with pytest.raises(DuplicateTimestampError, match="series 'a'"):
         forecaster.update(new)
+
+
+def test_a_loaded_model_that_is_updated_still_wants_the_histories(tmp_path) -> None:
+    frame = sales()
+    tiny().fit(frame).save(tmp_path / "model")
+    loaded = Forecaster.load(tmp_path / "model")
+    new = frame[frame["unique_id"] == "a"].assign(ds=lambda t: t["ds"] + pd.Timedelta(days=40))
+    loaded.update(new)
+    with pytest.raises(NotFittedError, match="holds no data: pass df"):
+        loaded.predict()
+    assert set(loaded.predict(pd.concat([frame, new]))["unique_id"]) == {"a", "b"}
+
+
+def test_ids_of_another_kind_are_no_new_series() -> None:
+    frame = sales()
+    new = frame.assign(unique_id=1, ds=lambda table: table["ds"] + pd.Timedelta(days=90))
+    with pytest.raises(ItemIdError, match=r"of kind integer \(1\), and those .* of kind string"):
+        tiny().fit(frame).update(new.drop_duplicates("ds"))
+
+
+def test_a_future_replaces_the_one_that_fitting_had() -> None:
+    frame = sales()
+    forecaster = tiny(covariates="price").fit(pd.concat([frame, ahead(frame)]))
+    as_text = ahead(frame).assign(price=0.5, ds=lambda table: table["ds"].astype(str))
+    expected = forecaster.predict(frame, future_covariates=ahead(frame).assign(price=0.5))
+    pd.testing.assert_frame_equal(forecaster.predict(future_covariates=as_text), expected)
+    first = as_text.groupby("unique_id").head(1)
+    with pytest.raises(FutureCovariateError, match="go on for 1 steps, but prediction_length=3"):
+        forecaster.predict(future_covariates=first)
+
+
+@pytest.mark.parametrize("name", ["mean", "step", "cutoff", "lo-80"])
+def test_columns_called_like_those_of_forecasts_are_told_before_training(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecaster = tiny(target=name)
+    monkeypatch.setattr(Forecaster, "_train", lambda *given: pytest.fail("trained"))
+    with pytest.raises(ValueError, match=f"column '{name}' is called like a column of forecasts"):
+        forecaster.cross_validation(sales().rename(columns={"y": name}))
+    with pytest.raises(ValueError, match="column 'mean' is called like a column of forecasts"):
+        tiny(item_id="mean").fit(sales().rename(columns={"unique_id": "mean"}))
+    with pytest.raises(ValueError, match="levels"):
+        tiny().cross_validation(sales(), levels=[0.8])
 
 
 def test_cross_validation_is_what_one_would_do_by_hand() -> None:

@@ -187,9 +187,12 @@ def test_a_single_series_with_dates_as_its_index(tiny) -> None:
     assert len(frame) == HORIZON
 
 
-def test_time_zones_come_back(tiny) -> None:
-    stamps = pd.date_range("2024-01-01 00:30", periods=40, freq="h", tz="UTC")
-    frame = pd.DataFrame({"timestamp": stamps, "target": np.sin(np.arange(40.0))})
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("zone", ["UTC", "+02:00"])
+def test_time_zones_come_back(tiny, zone: str, as_text: bool) -> None:
+    stamps = pd.date_range("2024-01-01 00:30", periods=40, freq="h", tz=zone)
+    given = stamps.map(str) if as_text else stamps
+    frame = pd.DataFrame({"timestamp": given, "target": np.sin(np.arange(40.0))})
     predictor = BayesianEstimator(tiny("our_deepar"), **BUDGET).train(from_frame(frame))
     found = predictor.predict_frame(frame)["timestamp"]
     assert found.tolist() == pd.date_range(stamps[-1], periods=HORIZON + 1, freq="h")[1:].tolist()
@@ -221,9 +224,12 @@ def test_too_few_paths_are_told_once(plain) -> None:
 def test_what_is_asked_for_is_checked(plain, tiny, series) -> None:
     with pytest.raises(ValueError, match=r"quantiles=\[90\] must be numbers between 0 and 1, such"):
         plain.predict_frame(sales(), quantiles=[90])
-    for wrong in ([100], 80, "95", None):
-        with pytest.raises(ValueError, match=r"levels=.* must be numbers between 0 and 100"):
+    for wrong in ([100], 80, "95", None, [0.8, 0.95]):
+        with pytest.raises(ValueError, match=r"levels=.* between 1 and 100, such as percents"):
             FrameColumns(levels=wrong)
+    with pytest.raises(ValueError, match=r"2 of them are called '0\.123457', by six digits"):
+        FrameColumns(quantiles=[0.12345678, 0.12345679])
+    assert FrameColumns(quantiles=[0.1, 0.1]).names.count("0.1") == 1
     renamed = sales().rename(columns={"unique_id": "path"})
     plain.predict_frame(renamed, item_id="path")
     with pytest.raises(ValueError, match="column 'path' is called like a column of forecasts"):

@@ -155,13 +155,13 @@ def _table(frame: pd.DataFrame, names: Names) -> Table:
     if timestamp not in frame and names.timestamp is not None:
         timestamp = names.timestamp
     ids = None if item_id is None else take(frame, item_id, "item_id")
-    stamps, _ = read_timestamps(take(frame, timestamp, "timestamp"), ids)
+    stamps = read_timestamps(take(frame, timestamp, "timestamp"), ids).stamps
     keys: dict[str, Any] = {
         "item": np.full(len(frame), "") if ids is None else ids.astype(str).to_numpy(),
         "stamp": stamps,
     }
     if "cutoff" in frame:
-        keys["cutoff"] = read_timestamps(frame["cutoff"], ids)[0]
+        keys["cutoff"] = read_timestamps(frame["cutoff"], ids).stamps
     return Table(frame, pd.DataFrame(keys), item_id, timestamp, find_target(frame, names.target))
 
 

@@ -245,14 +245,13 @@ def _read(
         times = take(table, timestamp, "timestamp", argument)
     known_columns = [take(table, column, "known_covariates", argument) for column in known]
     past_columns = [take(table, column, "past_covariates", argument) for column in past]
-    stamps, freq = read_timestamps(times, ids)
+    stamps, freq, zone = read_timestamps(times, ids)
 
     def numbers(columns: list[pd.Series], role: str, needed: str) -> list[NDArray[np.float64]]:
         return [read_numbers(column, role, CovariateError, ids, needed) for column in columns]
 
     known_numbers = numbers(known_columns, "known covariate", "known at every step")
     past_numbers = numbers(past_columns, "past covariate", "known at every step of the target")
-    zone = getattr(times.dtype, "tz", None)
     return _Columns(ids, name, stamps, freq, known_numbers, past_numbers, zone)
 
 

@@ -106,7 +106,7 @@ def _steps(
         times = pd.Series(table.index, index=table.index, name="index")
     else:
         times = take(table, timestamp, "timestamp")
-    stamps, told = read_timestamps(times, ids)
+    stamps, told, _ = read_timestamps(times, ids)
     series, items = read_items(ids, len(table), table.index)
     rows = sort_rows(series, stamps, items, (table.index,), times.name, item_id is not None)
     codes = np.empty_like(rows.stamp_codes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,29 @@ from tsbnn.datasets.errors import TimestampError
 from tsbnn.datasets.rows import others, show
 
 
-def read_timestamps(values: pd.Series, items: pd.Series | None) -> tuple[pd.DatetimeIndex, object]:
+class Timestamps(NamedTuple):
+    """What a column says.
+
+    Attributes
+    ----------
+    stamps
+        Clock times, ``num_rows``.
+    freq
+        The frequency that a column of periods has, else None.
+    zone
+        The zone of the clock, None for none.
+    """
+
+    stamps: pd.DatetimeIndex
+    freq: object
+    zone: Any
+
+
+def read_timestamps(values: pd.Series, items: pd.Series | None) -> Timestamps:
     """Read timestamps.
 
     Text is read as ISO 8601 (2012-01-31, 2012-01-31 13:00), else in the format of its first value.
-    UTC and other fixed offsets are dropped, the clock time stays; zones with clock changes are
+    UTC and other fixed offsets are told apart, the clock time stays; zones with clock changes are
     refused, as their hours are not a regular grid.
 
     Parameters
@@ -26,11 +44,6 @@ def read_timestamps(values: pd.Series, items: pd.Series | None) -> tuple[pd.Date
     items
         The item ids of the rows, for messages, or None.
 
-    Returns
-    -------
-    tuple of pandas.DatetimeIndex and object
-        Timestamps, ``num_rows``; and the frequency that a column of periods has, else None.
-
     Raises
     ------
     TimestampError
@@ -39,16 +52,17 @@ def read_timestamps(values: pd.Series, items: pd.Series | None) -> tuple[pd.Date
     """
     if isinstance(values.dtype, pd.PeriodDtype):
         _check_missing(values, values.isna().to_numpy(), items)
-        return _from_periods(values)
+        return Timestamps(*_from_periods(values), None)
     if pd.api.types.is_numeric_dtype(values.dtype):
         raise _numbers_error(values, items)
     stamps = pd.to_datetime(values) if _is_datetime(values) else _parse(values, items)
     _check_missing(values, stamps.isna().to_numpy(), items)
     index = pd.DatetimeIndex(stamps)
-    if index.tz is not None:
+    zone = index.tz
+    if zone is not None:
         index = _without_zone(index, values)
     try:
-        return index.as_unit("ns"), None
+        return Timestamps(index.as_unit("ns"), None, zone)
     except pd.errors.OutOfBoundsDatetime:
         bounds = (index < pd.Timestamp.min.as_unit("s")) | (index > pd.Timestamp.max.as_unit("s"))
         raise _unreadable(values, int(np.flatnonzero(bounds)[0]), items) from None

@@ -11,6 +11,7 @@ import pandas as pd
 from tsbnn.datasets import FrameDataset
 from tsbnn.forecaster.training import Progress, part
 from tsbnn.forecasting import BayesianPredictor
+from tsbnn.forecasting.frames import FrameColumns, check_free
 from tsbnn.forecasting.inputs import check_count
 
 #: Training takes about as long as forecasting so many windows.
@@ -46,6 +47,8 @@ def cross_validate(
     step = prediction_length if step is None else check_count(step, "step")
     if not isinstance(refit, bool):
         check_count(refit, "refit")
+    names = FrameColumns(options["quantiles"], options["levels"]).names
+    check_free([*names, "cutoff", "step"], dataset.columns)
     every = int(refit) or n_windows
     behind = [prediction_length + step * left for left in reversed(range(n_windows))]
     _check_lengths(dataset, behind[0], f"n_windows={n_windows}, step={step}")

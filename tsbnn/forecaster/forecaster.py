@@ -9,13 +9,13 @@ import pandas as pd
 
 from tsbnn.datasets import FrameDataset, from_frame
 from tsbnn.forecaster.cross_validation import cross_validate
-from tsbnn.forecaster.history import joined, replaced
+from tsbnn.forecaster.history import joined, without_horizon
 from tsbnn.forecaster.parameters import NotFittedError
 from tsbnn.forecaster.storing import Stored
 from tsbnn.forecaster.training import Progress, dataset_of, horizon_of, part, trained
 from tsbnn.forecaster.unlike import largest_share, warn_of_unlike
 from tsbnn.forecasting import BayesianPredictor
-from tsbnn.forecasting.frames import LEVELS, QUANTILES
+from tsbnn.forecasting.frames import LEVELS, QUANTILES, FrameColumns, check_free
 from tsbnn.inference import InferenceMethod
 
 Names = Hashable | Sequence[Hashable]
@@ -152,6 +152,7 @@ class Forecaster(Stored):
             of the constructor that do not fit.
         """
         dataset = dataset_of(self, df)
+        check_free(FrameColumns().names, dataset.columns[:2])
         predictor = self._train(dataset, part(progress, 0, _TRAINING))
         return self._keep(predictor, dataset, df, part(progress, _TRAINING, 1))
 
@@ -192,7 +193,7 @@ class Forecaster(Stored):
                 raise NotFittedError("a model on disk holds no data: pass df, the histories")
             df = self.frame_
             if future_covariates is not None and schema is not None:
-                df = replaced(df, future_covariates, schema)
+                df = without_horizon(df, future_covariates, schema)
         result = predictor.predict_frame(df, future_covariates=future_covariates, **options)
         fewer = (options.get("num_samples") or self.num_samples) < self.num_samples
         if self.epistemic_share_ is not None and not fewer:
@@ -238,7 +239,8 @@ class Forecaster(Stored):
         -------
         pandas.DataFrame
             The columns of :meth:`predict`, and before them ``cutoff`` (the last timestamp of the
-            history), ``step`` of the horizon, from 1, and the actual target.
+            history), ``step`` of the horizon, from 1, and the actual target (to the seven digits
+            of float32, with which networks compute).
 
         Raises
         ------
@@ -259,7 +261,8 @@ class Forecaster(Stored):
         df
             New rows of old series, or new series. Networks train on these alone, so that they
             must be long enough for windows of ``prediction_length`` steps; rows that the old
-            posterior has seen would count twice. Forecasts start from the old and the new rows.
+            posterior has seen would count twice. Forecasts start from the old and the new rows;
+            after :meth:`load`, which brings no old ones, :meth:`predict` needs its ``df``.
         progress
             As in :meth:`fit`.
 
@@ -273,9 +276,11 @@ class Forecaster(Stored):
         predictor = self._fitted()
         schema = predictor.frame_schema or dataset_of(self, df).schema
         dataset = from_frame(df, **schema.arguments()).training
-        frame = df if self.frame_ is None else joined(self.frame_, df, schema)
-        # Rows that are there twice are told before any training.
-        from_frame(frame, **schema.arguments())
+        frame = None
+        if self.frame_ is not None:
+            frame = joined(self.frame_, df, schema)
+            # Rows that are there twice are told before any training.
+            from_frame(frame, **schema.arguments())
         updated = trained(
             self,
             dataset,
@@ -288,11 +293,11 @@ class Forecaster(Stored):
         self,
         predictor: BayesianPredictor,
         dataset: FrameDataset,
-        df: pd.DataFrame | pd.Series,
+        df: pd.DataFrame | pd.Series | None,
         progress: Progress | None,
     ) -> Self:
         self.predictor_ = predictor
-        self.frame_ = df.copy()
+        self.frame_ = None if df is None else df.copy()
         self.epistemic_share_ = largest_share(predictor, dataset, progress)
         return self
 

@@ -6,6 +6,9 @@ import pandas as pd
 
 from tsbnn.datasets import FrameSchema
 from tsbnn.datasets.columns import as_table, take
+from tsbnn.datasets.errors import ItemIdError
+from tsbnn.datasets.rows import show
+from tsbnn.datasets.timestamps import read_timestamps
 
 
 def joined(
@@ -17,22 +20,54 @@ def joined(
     ----------
     old, new
         Frames with the columns of ``schema``.
+
+    Raises
+    ------
+    ItemIdError
+        If the ids of both are of different kinds, so that no series would go on.
     """
-    return pd.concat([replaced(old, new, schema), as_table(new, schema.target, "df")])
-
-
-def replaced(
-    old: pd.DataFrame | pd.Series, new: pd.DataFrame | pd.Series, schema: FrameSchema
-) -> pd.DataFrame:
-    """The old frame without the rows that had no target yet and are there anew."""
     old, new = (as_table(df, schema.target, "df") for df in (old, new))
+    before, after = _keys(old, schema), _keys(new, schema)
+    _check_kinds(before.item_id, after.item_id)
     was_open = take(old, schema.target, "target").isna().to_numpy()
-    return old[~(was_open & _keys(old, schema).isin(_keys(new, schema)))]
+    comes_anew = pd.MultiIndex.from_frame(before).isin(pd.MultiIndex.from_frame(after))
+    return pd.concat([old[~(was_open & comes_anew)], new])
 
 
-def _keys(table: pd.DataFrame, schema: FrameSchema) -> pd.Index:
-    """What tells rows apart: series and timestamp."""
-    stamps = table.index if schema.timestamp is None else take(table, schema.timestamp, "timestamp")
-    if schema.item_id is None:
-        return pd.Index(stamps)
-    return pd.MultiIndex.from_arrays([take(table, schema.item_id, "item_id"), stamps])
+def without_horizon(
+    old: pd.DataFrame | pd.Series, future: pd.DataFrame | pd.Series, schema: FrameSchema
+) -> pd.DataFrame:
+    """The old frame without the open rows that end the series for which there is a future.
+
+    Parameters
+    ----------
+    old, future
+        Frames with the columns of ``schema``; the second one has no targets.
+    """
+    old, future = (as_table(df, schema.target, "df") for df in (old, future))
+    keys = _keys(old, schema)
+    is_open = take(old, schema.target, "target").isna().to_numpy()
+    last = keys.stamp.mask(is_open).groupby(keys.item_id).transform("max")
+    behind = is_open & ~(keys.stamp <= last).to_numpy()
+    return old[~(behind & keys.item_id.isin(_keys(future, schema).item_id).to_numpy())]
+
+
+def _keys(table: pd.DataFrame, schema: FrameSchema) -> pd.DataFrame:
+    """What tells rows apart, ``item_id`` and ``stamp``; one id where there are none."""
+    if schema.timestamp is None:
+        times = pd.Series(table.index)
+    else:
+        times = take(table, schema.timestamp, "timestamp").reset_index(drop=True)
+    keys = pd.DataFrame({"item_id": 0, "stamp": read_timestamps(times, None).stamps})
+    if schema.item_id is not None:
+        keys["item_id"] = take(table, schema.item_id, "item_id").to_numpy(dtype=object)
+    return keys
+
+
+def _check_kinds(old: pd.Series, new: pd.Series) -> None:
+    kinds = [pd.api.types.infer_dtype(ids.unique(), skipna=True) for ids in (old, new)]
+    if kinds[0] != kinds[1]:
+        raise ItemIdError(
+            f"the ids of df are of kind {kinds[1]} ({show(new.iloc[0])}), and those of the series "
+            f"so far of kind {kinds[0]} ({show(old.iloc[0])}): no series would go on"
+        )

@@ -21,6 +21,7 @@ outermost path.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -61,7 +62,8 @@ class FrameColumns:
     Raises
     ------
     ValueError
-        For a quantile outside of (0, 1), or a level outside of (0, 100).
+        For a quantile outside of (0, 1), a level outside of (1, 100), and for two that are called
+        alike, since names have six digits.
     """
 
     def __init__(
@@ -72,9 +74,9 @@ class FrameColumns:
     ) -> None:
         self.calibration = calibration
         self.quantiles = {"median": 0.5}
-        for quantile in _numbers(quantiles, "quantiles", 1, "(0.1, 0.9)"):
+        for quantile in _numbers(quantiles, "quantiles", (0, 1), "(0.1, 0.9)"):
             self.quantiles[f"{quantile:g}"] = quantile
-        for level in _numbers(levels, "levels", 100, "(80, 95)"):
+        for level in _numbers(levels, "levels", (1, 100), "percents, (80, 95)"):
             self.quantiles[f"lo-{level:g}"] = (100 - level) / 200
             self.quantiles[f"hi-{level:g}"] = (100 + level) / 200
         self.names = ["mean", *self.quantiles, "epistemic_std", "aleatoric_std"]
@@ -100,16 +102,21 @@ class FrameColumns:
         return [self.calibration.quantile(level, *middle) for level in self.quantiles.values()]
 
 
-def _numbers(values: Any, name: str, below: float, right: str) -> list[float]:
+def _numbers(values: Any, name: str, between: tuple[float, float], right: str) -> list[float]:
+    low, high = between
     wrong = ValueError(
-        f"{name}={values!r} must be numbers between 0 and {below:g}, such as {right}"
+        f"{name}={values!r} must be numbers between {low:g} and {high:g}, such as {right}"
     )
     try:
-        found = [float(value) for value in values]
+        found = list(dict.fromkeys(float(value) for value in values))
     except (TypeError, ValueError):
         raise wrong from None
-    if isinstance(values, str) or not all(0 < value < below for value in found):
+    if isinstance(values, str) or not all(low < value < high for value in found):
         raise wrong
+    labels = Counter(f"{value:g}" for value in found)
+    label, count = labels.most_common(1)[0] if labels else ("", 1)
+    if count > 1:
+        raise ValueError(f"{name}={values!r}: {count} of them are called {label!r}, by six digits")
     return found
 
 
@@ -141,6 +148,22 @@ def sorted_quantile(ordered: Array, level: float) -> Array:
     return np.asarray(between, dtype=ordered.dtype)
 
 
+def check_free(names: Iterable[str], columns: Iterable[Any]) -> None:
+    """Refuse columns of a frame that are called like those of forecasts.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of them.
+    """
+    taken = set(names)
+    for column in columns:
+        if column in taken:
+            raise ValueError(
+                f"column {column!r} is called like a column of forecasts: rename it in the frame"
+            )
+
+
 class FrameBuilder:
     """Fills a frame of forecasts, batch by batch.
 
@@ -170,12 +193,7 @@ class FrameBuilder:
         *,
         keep_paths: bool = False,
     ) -> None:
-        taken = {*columns.names, *(_OF_PATHS if keep_paths else ())}
-        for name in dataset.columns[:2]:
-            if name in taken:
-                raise ValueError(
-                    f"column {name!r} is called like a column of forecasts: rename it in the frame"
-                )
+        check_free([*columns.names, *(_OF_PATHS if keep_paths else ())], dataset.columns[:2])
         self.dataset, self.columns = dataset, columns
         self.stamps = dataset.timestamps(first, prediction_length)
         self._values: NDArray[np.float32] = np.empty(
