@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from gluonts.core.serde import dump_json, load_json
 from gluonts.dataset.common import ListDataset
+from gluonts.dataset.pandas import PandasDataset
 from gluonts.dataset.split import split
 from gluonts.ev.metrics import MSE, MeanWeightedSumQuantileLoss
 from gluonts.evaluation import Evaluator, make_evaluation_predictions
@@ -161,7 +163,7 @@ def test_inference_by_name_by_object_and_by_description(tiny) -> None:
         build(inference="magic")
     with pytest.raises(TypeError, match="inference must be"):
         build(inference=3)
-    with pytest.raises(ValueError, match="num_draws must be at least 1"):
+    with pytest.raises(ValueError, match="num_draws=0: expected a whole number"):
         build(num_draws=0)
     with pytest.raises(ValueError, match="seed must lie in"):
         build(seed=-1)
@@ -402,3 +404,19 @@ def test_double_precision_training_gives_a_predictor_that_keeps_its_values(
 def test_bf16_autocast(tiny, series) -> None:
     wrapped = tiny("patch_tst", trainer_kwargs={"precision": "bf16-mixed"})
     assert np.isfinite(paths(BayesianEstimator(wrapped).train(series), series)).all()
+
+
+@pytest.mark.parametrize("name", ["simple_feedforward", "patch_tst", "d_linear", "our_deepar"])
+def test_every_network_reads_float64(name, tiny) -> None:
+    stamps = pd.date_range("2024-01-01", periods=40, freq="h")
+    frame = pd.DataFrame({"target": np.sin(np.arange(40.0))}, index=stamps)
+    data = PandasDataset(frame, target="target")
+    predictor = BayesianEstimator(tiny(name), num_draws=2).train(data)
+    (forecast,) = predictor.predict(data)
+    assert np.isfinite(forecast.samples).all()
+
+
+def test_misspelt_arguments_of_training_are_told(tiny, series) -> None:
+    for estimator in (tiny("our_deepar"), BayesianEstimator(tiny("our_deepar"))):
+        with pytest.raises(TypeError, match="training has no such arguments: cache_dta"):
+            estimator.train(series, cache_dta=False)

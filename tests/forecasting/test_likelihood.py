@@ -18,7 +18,7 @@ from torch import nn
 
 from tsbnn.forecasting import window_losses
 from tsbnn.forecasting.lightning_module import BayesianLightningModule
-from tsbnn.forecasting.likelihood import call_with, check_head, check_network, known_padding
+from tsbnn.forecasting.likelihood import call_with, check_head, check_network, prepared
 from tsbnn.forecasting.random_state import RandomStream, generator
 from tsbnn.forecasting.settings import count_observed
 from tsbnn.inference import MAP, FanInPrior
@@ -66,8 +66,8 @@ def windows(name, tiny, data, **arguments):
     network = module.model.double().eval()
     return network, [
         {
-            key: value.double() if value.is_floating_point() else value
-            for key, value in known_padding(batch).items()
+            key: value
+            for key, value in prepared(batch, network).items()
             if isinstance(value, torch.Tensor)
         }
         for batch in batches

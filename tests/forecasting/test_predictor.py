@@ -38,15 +38,15 @@ def test_sample_counts_are_exact(name, num_samples, per_draw, trained, series) -
 
 
 def test_at_least_one_sample(trained, series) -> None:
-    with pytest.raises(ValueError, match="num_samples must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="num_samples=0: expected a whole number"):
         trained["deepar"].predict(series, num_samples=0)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_samples": 2.5}, "num_samples must be a whole number of at least 1, not 2.5"),
-        ({"num_samples": True}, "num_samples must be a whole number"),
+        ({"num_samples": 2.5}, "num_samples=2.5: expected a whole number of at least 1"),
+        ({"num_samples": True}, "num_samples=True: expected a whole number"),
         ({"seed": -1}, r"seed must lie in 0\.\.2\*\*63-1, not -1"),
         ({"seed": 0.5}, "seed must be a whole number, not 0.5"),
     ],

@@ -12,7 +12,7 @@ from tsbnn.datasets import FrameDataset
 from tsbnn.forecaster.training import Progress, part
 from tsbnn.forecasting import BayesianPredictor
 from tsbnn.forecasting.frames import FrameColumns, check_free
-from tsbnn.forecasting.inputs import check_count
+from tsbnn.forecasting.inputs import check_whole
 
 #: Training takes about as long as forecasting so many windows.
 _TRAINING = 9
@@ -43,10 +43,10 @@ def cross_validate(
     progress
         Called with the fraction done, from 0 to 1.
     """
-    check_count(n_windows, "n_windows")
-    step = prediction_length if step is None else check_count(step, "step")
+    check_whole(n_windows, "n_windows")
+    step = prediction_length if step is None else check_whole(step, "step")
     if not isinstance(refit, bool):
-        check_count(refit, "refit")
+        check_whole(refit, "refit")
     names = FrameColumns(options["quantiles"], options["levels"]).names
     check_free([*names, "cutoff", "step"], dataset.columns)
     every = int(refit) or n_windows

@@ -10,7 +10,7 @@ import pandas as pd
 from tsbnn.datasets import FrameDataset, from_frame
 from tsbnn.forecaster.network import network_of
 from tsbnn.forecasting import BayesianEstimator, BayesianPredictor
-from tsbnn.forecasting.inputs import check_count
+from tsbnn.forecasting.inputs import check_whole
 
 if TYPE_CHECKING:
     from tsbnn.forecaster.forecaster import Forecaster
@@ -40,7 +40,7 @@ def horizon_of(forecaster: Forecaster) -> int:
         length = getattr(forecaster.model, "prediction_length", None)
     if length is None:
         raise ValueError("prediction_length is missing: how many steps to forecast")
-    return check_count(length, "prediction_length")
+    return check_whole(length, "prediction_length")
 
 
 def dataset_of(forecaster: Forecaster, df: pd.DataFrame | pd.Series) -> FrameDataset:

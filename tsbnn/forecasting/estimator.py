@@ -6,13 +6,12 @@
 import copy
 from typing import Any
 
-from gluonts.core.component import validated
 from gluonts.dataset.common import Dataset
 from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
 from tsbnn.forecasting.catalogue import network_name
-from tsbnn.forecasting.inputs import check_count, check_seed
+from tsbnn.forecasting.inputs import check_no_more, check_seed
 from tsbnn.forecasting.prediction.chunks import check_memory_limit
 from tsbnn.forecasting.prediction.draws import check_evaluation
 from tsbnn.forecasting.predictor import BayesianPredictor
@@ -20,6 +19,8 @@ from tsbnn.forecasting.settings import check_budget, check_estimator
 from tsbnn.forecasting.time_limit import check_time_limit
 from tsbnn.forecasting.training import train
 from tsbnn.inference import InferenceMethod, from_dict, method
+from tsbnn.networks.checks import check_whole
+from tsbnn.networks.validated import validated
 
 
 class BayesianEstimator(Estimator):
@@ -118,7 +119,7 @@ class BayesianEstimator(Estimator):
         }
         for name, value in counts.items():
             if value is not None:
-                check_count(value, name)
+                check_whole(value, name)
         if seed is not None:
             check_seed(seed)
         self.estimator = estimator
@@ -128,7 +129,7 @@ class BayesianEstimator(Estimator):
         self.draw_evaluation = check_evaluation(draw_evaluation)
         self.memory_limit = check_memory_limit(memory_limit)
         self.num_draws = num_draws
-        self.num_samples = num_samples or getattr(estimator, "num_parallel_samples", 100)
+        self.num_samples = num_samples or int(getattr(estimator, "num_parallel_samples", 100))
         self.seed = seed
         self.num_observations = num_observations
         self.gradient_evaluations = gradient_evaluations
@@ -178,14 +179,15 @@ class BayesianEstimator(Estimator):
             posterior, optimizer and weight noise continue exactly, the sequence of windows starts
             anew.
         **kwargs
-            Ignored, as in GluonTS.
+            None: GluonTS, whose signature this is, ignores further names, misspelt ones too.
 
         Raises
         ------
         TypeError
-            For data that are no GluonTS dataset or can be read once only: a pandas frame (see
-            :func:`tsbnn.datasets.from_frame`), an iterator.
+            For further names, and for data that are no GluonTS dataset or can be read once only: a
+            pandas frame (see :func:`tsbnn.datasets.from_frame`), an iterator.
         """
+        check_no_more(kwargs)
         return self.train_model(
             training_data,
             validation_data,
@@ -246,6 +248,7 @@ class BayesianEstimator(Estimator):
         **kwargs: Any,
     ) -> TrainOutput:
         """Train as :meth:`train` does; return the Lightning module and the trainer as well."""
+        check_no_more(kwargs)
         return train(
             self,
             training_data,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from gluonts.core.component import validated
 from gluonts.model.forecast import SampleForecast
 
 from tsbnn.forecasting.decomposition import (
@@ -18,6 +17,7 @@ from tsbnn.forecasting.decomposition import (
     Decomposition,
     decompose_batch,
 )
+from tsbnn.networks.validated import validated
 
 
 class BayesianForecast(SampleForecast):

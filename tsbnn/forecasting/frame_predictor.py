@@ -16,9 +16,10 @@ from tsbnn.forecasting.frames import (
     FrameBuilder,
     FrameColumns,
 )
-from tsbnn.forecasting.inputs import check_count, check_seed
+from tsbnn.forecasting.inputs import check_seed
 from tsbnn.forecasting.prediction.prediction import Predicted
 from tsbnn.inference import Posterior
+from tsbnn.networks.checks import check_whole
 
 
 class FramePredictor:
@@ -108,7 +109,7 @@ class FramePredictor:
         )
         num_samples = self.num_samples if num_samples is None else num_samples
         seed = self.seed if seed is None else seed
-        batches = self._batches(df, check_count(num_samples, "num_samples"), check_seed(seed))
+        batches = self._batches(df, check_whole(num_samples, "num_samples"), check_seed(seed))
         for _, predicted, draw_index in batches:
             done = builder.add(predicted, draw_index, num_atoms=self.posterior.num_atoms)
             if progress is not None:

@@ -8,6 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsbnn.networks.checks import check_whole, is_whole
+
+__all__ = [
+    "check_dataset",
+    "check_no_more",
+    "check_seed",
+    "check_whole",
+    "field",
+    "numbers",
+    "wrong_field",
+]
+
 
 def check_dataset(dataset: object, name: str, *, again: bool = True) -> None:
     """Refuse what is no dataset of GluonTS.
@@ -54,6 +66,18 @@ def check_dataset(dataset: object, name: str, *, again: bool = True) -> None:
         )
 
 
+def check_no_more(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that training does not have.
+
+    Raises
+    ------
+    TypeError
+        Naming them.
+    """
+    if arguments:
+        raise TypeError(f"training has no such arguments: {', '.join(arguments)}")
+
+
 def field(entry: Mapping[str, Any], name: str) -> Any:
     """Return a field of a series.
 
@@ -93,21 +117,6 @@ def _name(entry: Mapping[str, Any]) -> str:
     return repr(entry["item_id"]) if entry.get("item_id") is not None else "without item_id"
 
 
-def check_count(value: Any, name: str) -> int:
-    """Return a count as an int.
-
-    Raises
-    ------
-    ValueError
-        If it is no whole number, or below 1.
-    """
-    if not _is_whole(value):
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}")
-    return int(value)
-
-
 def check_seed(seed: Any) -> int:
     """Return a seed as an int.
 
@@ -116,12 +125,8 @@ def check_seed(seed: Any) -> int:
     ValueError
         If it is no whole number in ``0..2**63-1``.
     """
-    if not _is_whole(seed):
+    if not is_whole(seed):
         raise ValueError(f"seed must be a whole number, not {seed!r}")
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must lie in 0..2**63-1, not {seed}")
     return int(seed)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -24,7 +24,7 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from tsbnn.forecasting.batch_sums import batch_sums, trains_together
-from tsbnn.forecasting.likelihood import Batch, known_padding
+from tsbnn.forecasting.likelihood import Batch, prepared
 from tsbnn.inference import BayesianOptimizer, InferenceMethod
 
 
@@ -100,8 +100,8 @@ class BayesianLightningModule(pl.LightningModule):
         return self._optimizer
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> dict[str, Any]:
-        """Mark padding as unobserved, once for all evaluations of the batch."""
-        return known_padding(batch)
+        """Make it readable for the network, once for all evaluations of the batch."""
+        return prepared(batch, self.network)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Remember that the next evaluation is the first one of its batch."""
@@ -169,7 +169,7 @@ class BayesianLightningModule(pl.LightningModule):
 
     def _closure(self, batch: Batch, points: Tensor) -> Callable[[], Tensor]:
         """Make the loss of one batch of the last pass."""
-        moved = known_padding(move_data_to_device(dict(batch), points.device))
+        moved = prepared(move_data_to_device(dict(batch), points.device), self.network)
 
         def closure() -> Tensor:
             self.bayesian_optimizer.zero_grad()
@@ -233,7 +233,7 @@ class ValidatedLightningModule(BayesianLightningModule):
         with torch.no_grad():
             for batch in batches:
                 moved = move_data_to_device(dict(batch), device)
-                sums = _add(sums, *batch_sums(self.network, known_padding(moved)))
+                sums = _add(sums, *batch_sums(self.network, prepared(moved, self.network)))
         if sums:
             self._compare(float(_ratio(sums)))
 

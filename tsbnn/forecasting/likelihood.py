@@ -50,16 +50,21 @@ class WindowLosses(NamedTuple):
     observed: Tensor
 
 
-def known_padding(batch: Batch) -> dict[str, Any]:
-    """Return the batch with points before a series' start marked as unobserved.
+def prepared(batch: Batch, network: nn.Module) -> dict[str, Any]:
+    """Return a batch of GluonTS's as a network can read it.
 
-    GluonTS's splitter pads the observed-values indicator with the same number as the target: with
-    heads whose support excludes 0 (gamma, beta) padding would count as half observed.
+    Points before a series' start are marked as unobserved: GluonTS's splitter pads the indicator of
+    observed values with the same number as the target, so that with heads whose support excludes 0
+    (gamma, beta) padding would count as half observed. And numbers have the dtype of the weights:
+    GluonTS's simple networks fail on the float64 of a pandas frame.
     """
+    dtype = next(network.parameters()).dtype
     fields = dict(batch)
-    for name in OBSERVED:
-        if name in fields:
-            fields[name] = (fields[name] >= 1).to(fields[name].dtype)
+    for name, field in fields.items():
+        if name in OBSERVED:
+            fields[name] = (field >= 1).to(dtype)
+        elif isinstance(field, Tensor) and field.is_floating_point():
+            fields[name] = field.to(dtype)
     return fields
 
 

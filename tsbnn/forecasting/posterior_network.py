@@ -7,10 +7,10 @@ import copy
 from typing import Any
 
 import torch
-from gluonts.core.component import validated
 from torch import nn
 
 from tsbnn.inference import Posterior, posterior_from_config
+from tsbnn.networks.validated import validated
 
 
 class PosteriorNetwork(nn.Module):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gluonts.core.component import validated
 from gluonts.dataset.common import Dataset
 from gluonts.dataset.loader import InferenceDataLoader
 from gluonts.itertools import select
@@ -21,14 +20,16 @@ from tsbnn.datasets import FrameSchema
 from tsbnn.forecasting.forecast import BayesianForecast
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.frame_predictor import FramePredictor
-from tsbnn.forecasting.inputs import check_count, check_dataset, check_seed
-from tsbnn.forecasting.likelihood import known_padding
+from tsbnn.forecasting.inputs import check_dataset, check_seed
+from tsbnn.forecasting.likelihood import prepared
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.prediction.chunks import check_memory_limit
 from tsbnn.forecasting.prediction.draws import check_evaluation
 from tsbnn.forecasting.prediction.prediction import Predicted, Prediction
 from tsbnn.forecasting.random_state import RandomStream, derived_seed
 from tsbnn.inference import Posterior
+from tsbnn.networks.checks import check_whole
+from tsbnn.networks.validated import validated
 
 _WEIGHTS, _PATHS = 1, 2
 
@@ -152,7 +153,7 @@ class BayesianPredictor(FramePredictor, PyTorchPredictor):
         check_dataset(dataset, "dataset", again=False)
         num_samples = self.num_samples if num_samples is None else num_samples
         seed = self.seed if seed is None else seed
-        return self._predict(dataset, check_count(num_samples, "num_samples"), check_seed(seed))
+        return self._predict(dataset, check_whole(num_samples, "num_samples"), check_seed(seed))
 
     def _predict(self, dataset: Dataset, num_samples: int, seed: int) -> Iterator[BayesianForecast]:
         batches = self._batches(dataset, num_samples, seed)
@@ -198,7 +199,8 @@ class BayesianPredictor(FramePredictor, PyTorchPredictor):
                 return
             self.prediction_net.eval()
             with stream.active(), without_foreign_warnings(), torch.no_grad():
-                inputs = select(self.input_names, known_padding(batch), ignore_missing=True)
+                readable = prepared(batch, self.prediction_net.network)
+                inputs = select(self.input_names, readable, ignore_missing=True)
                 predicted = prediction(inputs)
                 if self.output_transform is not None:
                     # The moments would not be those of the transformed paths.

@@ -61,8 +61,8 @@ def check_estimator(estimator: object) -> None:
         warnings.warn(
             f"{name}(lr={rate}) has no effect under Bayesian training: the inference method has "
             f"its own step size, e.g. ProximalScoreVI(learning_rate={rate}).",
-            # Above the constructor stands GluonTS's `validated`, then the caller.
-            stacklevel=4,
+            # Above the constructor stand two wrappers of `validated`, then the caller.
+            stacklevel=5,
         )
 
 

@@ -24,7 +24,7 @@ from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.continued import continued
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
-from tsbnn.forecasting.inputs import check_count, check_dataset
+from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.lightning_module import (
     BayesianLightningModule,
@@ -52,6 +52,7 @@ from tsbnn.inference import (
     PosteriorWarning,
     count_weights,
 )
+from tsbnn.networks.checks import check_whole
 
 if TYPE_CHECKING:
     from tsbnn.forecasting.estimator import BayesianEstimator
@@ -83,7 +84,7 @@ def train(
     if bayesian.time_limit is not None and ckpt_path is not None:
         raise ValueError("time_limit plans a training from its beginning: leave ckpt_path out")
     if cache_limit is not None:
-        check_count(cache_limit, "cache_limit")
+        check_whole(cache_limit, "cache_limit")
     if from_predictor is None:
         bayesian = bayesian.adapted_to(training_data)
     else:
@@ -257,7 +258,7 @@ def _device(trainer: pl.Trainer) -> str:
 def _predictor(
     bayesian: BayesianEstimator,
     transformation: Transformation,
-    gluonts_module: pl.LightningModule,
+    gluonts_module: Any,
     optimizer: BayesianOptimizer,
     summary: dict[str, Any],
     seed: int,
@@ -278,5 +279,5 @@ def _predictor(
         lead_time=gluonts_predictor.lead_time,
         draw_evaluation=bayesian.draw_evaluation,
         memory_limit=bayesian.memory_limit,
-        frame_schema=schema and schema.to_dict(),
+        frame_schema=None if schema is None else schema.to_dict(),
     )

@@ -7,8 +7,6 @@ from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
-import numpy as np
-
 
 def require(condition: bool, name: str, value: object, wanted: str) -> None:
     """Raise ``ValueError`` naming a setting, its value and what would be right."""
@@ -27,11 +25,12 @@ def not_finite(loss: float, gradient_evaluations: int) -> FloatingPointError:
 
 
 def as_python(settings: Any) -> None:
-    """Make NumPy's numbers among the fields of a dataclass Python's: JSON knows no others."""
+    """Make other libraries' numbers among the fields of a dataclass Python's, for JSON."""
     for setting in fields(settings):
         value = getattr(settings, setting.name)
-        if isinstance(value, np.generic):
-            object.__setattr__(settings, setting.name, value.item())
+        if isinstance(value, Real) and not isinstance(value, int | float):
+            number = int(value) if isinstance(value, Integral) else float(value)
+            object.__setattr__(settings, setting.name, number)
 
 
 def is_positive(value: object) -> TypeGuard[float]:

@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, Python's or NumPy's."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_integers(value: Any, name: str) -> None:
+    """Raise ValueError for what is neither a whole number nor a list of them."""
+    many = isinstance(value, Sequence) and not isinstance(value, str)
+    if not all(map(is_whole, value if many else [value])):
+        wanted = "whole numbers" if many else "a whole number"
+        raise ValueError(f"{name}={value!r}: expected {wanted}")
+
+
 def check_whole(value: Any, name: str, least: int = 1) -> int:
     """Return a whole number of at least ``least``, or raise ValueError."""
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_whole or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}")
     return int(value)
 

@@ -3,13 +3,13 @@
 # GluonTS's `validated` reads the annotations of a constructor at run time, as objects.
 # ruff: noqa: I002
 
-from gluonts.core.component import validated
 from gluonts.torch.distributions import DistributionOutput, StudentTOutput
 from torch import Tensor
 
 from tsbnn.networks.autoregressive import AutoregressiveNetwork
 from tsbnn.networks.checks import check_whole
 from tsbnn.networks.lstm import LSTM, State
+from tsbnn.networks.validated import validated
 
 STUDENT_T = StudentTOutput()
 

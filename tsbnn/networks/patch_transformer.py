@@ -4,7 +4,6 @@
 # ruff: noqa: I002
 
 import torch
-from gluonts.core.component import validated
 from gluonts.torch.distributions import DistributionOutput, StudentTOutput
 from torch import Tensor, nn
 
@@ -13,6 +12,7 @@ from tsbnn.networks.attention import AttentionLayers, linear, sinusoids
 from tsbnn.networks.base import ForecastingNetwork, PointLosses, Predicted
 from tsbnn.networks.checks import check_whole
 from tsbnn.networks.patches import PatchFeatures
+from tsbnn.networks.validated import validated
 
 STUDENT_T = StudentTOutput()
 

@@ -6,13 +6,13 @@
 from typing import Any
 
 import torch
-from gluonts.core.component import validated
 from gluonts.torch.distributions import DistributionOutput, StudentTOutput
 from torch import Tensor, nn
 
 from tsbnn.networks.attention import AttentionLayers, Memory, linear, sinusoids
 from tsbnn.networks.autoregressive import AutoregressiveNetwork
 from tsbnn.networks.checks import check_whole
+from tsbnn.networks.validated import validated
 
 STUDENT_T = StudentTOutput()
 

@@ -14,7 +14,7 @@ from gluonts.transform.sampler import UniformSplitSampler
 
 from tsbnn import DeepAREstimator
 from tsbnn.forecasting import window_losses
-from tsbnn.forecasting.likelihood import known_padding
+from tsbnn.forecasting.likelihood import prepared
 from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.inference import count_weights
 from tsbnn.networks import from_gluonts
@@ -59,7 +59,7 @@ def data() -> ListDataset:
 def windows(estimator, module, data) -> list[dict[str, torch.Tensor]]:
     transformed = estimator.create_transformation().apply(data, is_train=True)
     batches = estimator.create_validation_data_loader(transformed, module)
-    return [known_padding(batch) for batch in batches]
+    return [prepared(batch, module.model) for batch in batches]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from gluonts.core.component import validated
 from gluonts.dataset.common import DataEntry
 from gluonts.time_feature import norm_freq_str
 from gluonts.transform import MapTransformation
 from pandas.tseries.frequencies import to_offset
 
 from tsbnn.forecasting.inputs import field, numbers, wrong_field
+from tsbnn.networks.validated import validated
 
 
 class CheckFields(MapTransformation):

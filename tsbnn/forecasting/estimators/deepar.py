@@ -5,7 +5,6 @@
 
 from typing import Any
 
-from gluonts.core.component import validated
 from gluonts.time_feature import TimeFeature
 from gluonts.torch.distributions import Output, StudentTOutput
 from gluonts.transform import MissingValueImputation
@@ -13,6 +12,7 @@ from gluonts.transform.sampler import InstanceSampler
 
 from tsbnn.forecasting.estimators.base import NetworkEstimator
 from tsbnn.networks.deepar import DeepAR
+from tsbnn.networks.validated import validated
 
 
 class DeepAREstimator(NetworkEstimator):

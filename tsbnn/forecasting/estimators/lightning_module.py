@@ -12,14 +12,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from gluonts.core.component import validated
 from gluonts.torch.model.lightning_util import has_validation_loop
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from tsbnn.forecasting.likelihood import Batch, known_padding, window_losses
+from tsbnn.forecasting.likelihood import Batch, prepared, window_losses
 from tsbnn.forecasting.prediction.paths import draw_paths
+from tsbnn.networks.validated import validated
 
 
 class LikelihoodLightningModule(pl.LightningModule):
@@ -63,11 +63,11 @@ class LikelihoodLightningModule(pl.LightningModule):
     def forward(self, num_parallel_samples: int | None = None, **inputs: Tensor) -> Tensor:
         """Draw paths from the inputs, ``batch x num_parallel_samples x prediction_length``."""
         count = self.num_parallel_samples if num_parallel_samples is None else num_parallel_samples
-        return draw_paths(self.model, known_padding(inputs), count).samples
+        return draw_paths(self.model, prepared(inputs, self.model), count).samples
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> dict[str, Any]:
-        """Mark padding as unobserved."""
-        return known_padding(batch)
+        """Make it readable for the network."""
+        return prepared(batch, self.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of the batch, 0-dim."""

@@ -24,11 +24,12 @@ from gluonts.torch.model.predictor import PyTorchPredictor
 from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
-from tsbnn.forecasting.inputs import check_dataset
+from tsbnn.forecasting.inputs import check_dataset, check_no_more
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.random_state import generator
 from tsbnn.forecasting.settings import count_observed, points_of_a_window, where_to_write
 from tsbnn.forecasting.windows import Loading, data_loader
+from tsbnn.networks.checks import check_whole
 
 
 class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
@@ -49,10 +50,14 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         from_predictor: Predictor | None = None,
         shuffle_buffer_length: int | None = None,
         cache_data: bool = True,
+        cache_limit: int | None = None,
         ckpt_path: str | None = None,
         **kwargs: Any,
     ) -> TrainOutput:
         """Train as :meth:`train` does; return the Lightning module and the trainer as well."""
+        check_no_more(kwargs)
+        if cache_limit is not None:
+            check_whole(cache_limit, "cache_limit")
         check_dataset(training_data, "training_data")
         if validation_data is not None:
             check_dataset(validation_data, "validation_data")
@@ -80,6 +85,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
                 generator=generator(int(torch.randint(2**62, ()))),
                 device=trainer.strategy.root_device,
                 shuffle_buffer_length=shuffle_buffer_length,
+                memory_limit=cache_limit,
                 name="training_data",
             )
             batches = load(training_data, loading=wanted)
@@ -109,6 +115,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         validation_data: Dataset | None = None,
         shuffle_buffer_length: int | None = None,
         cache_data: bool = True,
+        cache_limit: int | None = None,
         ckpt_path: str | None = None,
         **kwargs: Any,
     ) -> PyTorchPredictor:
@@ -127,24 +134,29 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             As in GluonTS.
         cache_data
             Transform every series once and keep the result in memory. GluonTS's default is not to.
+        cache_limit
+            Bytes that the transformed series may take, by default a quarter of the free memory.
+            Larger data are streamed.
         ckpt_path
             A Lightning checkpoint of an earlier run on the same data to go on from.
         **kwargs
-            Ignored, as in GluonTS.
+            None: GluonTS, whose signature this is, ignores further names, misspelt ones too.
 
         Raises
         ------
         TypeError
-            For data that are no GluonTS dataset or can be read once only.
+            For further names, and for data that are no GluonTS dataset or can be read once only.
         ValueError
             If a series lacks a field or one has another shape than the arguments say, if nothing
             is observed, and if no series is long enough for a window.
         """
+        check_no_more(kwargs)
         return self.train_model(
             training_data,
             validation_data,
             shuffle_buffer_length=shuffle_buffer_length,
             cache_data=cache_data,
+            cache_limit=cache_limit,
             ckpt_path=ckpt_path,
         ).predictor
 
@@ -155,6 +167,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         validation_data: Dataset | None = None,
         shuffle_buffer_length: int | None = None,
         cache_data: bool = True,
+        cache_limit: int | None = None,
         ckpt_path: str | None = None,
     ) -> PyTorchPredictor:
         """Go on from the weights of an earlier predictor of an estimator like this one.
@@ -172,6 +185,7 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
             from_predictor=predictor,
             shuffle_buffer_length=shuffle_buffer_length,
             cache_data=cache_data,
+            cache_limit=cache_limit,
             ckpt_path=ckpt_path,
         ).predictor
 

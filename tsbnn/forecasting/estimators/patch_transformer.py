@@ -5,7 +5,6 @@
 
 from typing import Any
 
-from gluonts.core.component import validated
 from gluonts.time_feature import TimeFeature
 from gluonts.torch.distributions import Output, StudentTOutput
 from gluonts.transform import MissingValueImputation
@@ -14,6 +13,7 @@ from gluonts.transform.sampler import InstanceSampler
 from tsbnn.forecasting.estimators.base import NetworkEstimator
 from tsbnn.forecasting.estimators.checks import check_heads
 from tsbnn.networks.patch_transformer import PatchTransformer
+from tsbnn.networks.validated import validated
 
 
 class PatchTransformerEstimator(NetworkEstimator):

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tsbnn.forecasting.inputs import check_count
 from tsbnn.forecasting.prediction.live_memory import peak_bytes
+from tsbnn.networks.checks import check_whole
 
 # What a kernel takes for itself within one call is not seen in trials.
 MARGIN = 1.25
@@ -54,7 +54,7 @@ def check_memory_limit(value: Any) -> int | None:
     ValueError
         If it is no whole number, or below 1.
     """
-    return None if value is None else check_count(value, "memory_limit")
+    return None if value is None else check_whole(value, "memory_limit")
 
 
 def default_memory_limit(device: torch.device) -> int:
