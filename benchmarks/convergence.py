@@ -28,7 +28,7 @@ from benchmarks.output import show, write
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
 from tsbnn.forecasting import window_losses
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "score": ("score", {}),

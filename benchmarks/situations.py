@@ -37,7 +37,7 @@ from benchmarks.forecasting.models import estimator
 from benchmarks.output import PAGE, fill, markdown
 from benchmarks.series import cut, step_of, steps
 from tsbnn.datasets import load
-from tsbnn.evaluation import backtest
+from tsbnn.evaluation import backtest, central_interval
 from tsbnn.evaluation.epistemic import epistemic_variance
 from tsbnn.evaluation.scores import seasonal_error
 from tsbnn.evaluation.shapes import Array
@@ -203,8 +203,7 @@ def measure(
         mean is not above two standard errors.
     """
     means = np.stack([forecast.mean for forecast in forecasts])
-    paths = [np.quantile(forecast.samples, (0.025, 0.975), axis=0) for forecast in forecasts]
-    low, high = np.stack(paths, axis=1)
+    low, high = central_interval(np.stack([forecast.samples for forecast in forecasts]), 0.95)
     by_step = {
         "error": (means - labels) ** 2,
         "epistemic sd": np.stack([epistemic_variance(forecast) for forecast in forecasts]),

@@ -26,17 +26,19 @@ def may(parts: str, libraries: str) -> May:
     return May(frozenset(parts.split()), frozenset(libraries.split()))
 
 
-# cli -> forecaster -> evaluation, forecasting -> datasets, inference, networks.
+# cli -> forecaster -> evaluation, forecasting -> datasets, inference, networks, foreign.
 ARROWS = {
     "inference": may("", "torch"),
     "networks": may("", "gluonts torch"),
+    "foreign": may("", "numpy torch"),
     "forecasting": may(
-        "datasets inference networks", "gluonts lightning numpy orjson pandas safetensors torch"
+        "datasets foreign inference networks",
+        "gluonts lightning numpy orjson pandas safetensors torch",
     ),
     "forecaster": may("datasets evaluation forecasting inference", "gluonts numpy pandas"),
     "datasets": may("", "filelock gluonts holidays numpy pandas platformdirs rich"),
     "evaluation": may(
-        "",
+        "foreign",
         "gluonts jinja2 lightning matplotlib numba numpy orjson pandas properscoring scipy torch",
     ),
     "plotting": may("evaluation", ""),

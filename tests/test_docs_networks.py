@@ -12,7 +12,7 @@ import pytest
 import tsbnn
 from tsbnn.forecasting import estimators
 from tsbnn.forecasting.catalogue import NETWORKS
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs/networks.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)

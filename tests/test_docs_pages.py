@@ -16,8 +16,8 @@ from gluonts.time_feature import time_features_from_frequency_str
 from tests.cli.running import run
 from tsbnn import Forecaster
 from tsbnn.forecasting.catalogue import NETWORKS, network
-from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.forecasting.time_features import TIME_FEATURES
+from tsbnn.foreign.random_state import RandomStream
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

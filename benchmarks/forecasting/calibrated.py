@@ -20,7 +20,7 @@ from benchmarks.forecasting.grid import DATASETS
 from benchmarks.forecasting.models import GRADIENT_EVALUATIONS, estimator
 from benchmarks.output import markdown, plain
 from tsbnn.datasets import load
-from tsbnn.evaluation import backtest
+from tsbnn.evaluation import backtest, central_interval
 from tsbnn.forecasting import ConformalCalibration
 
 MODELS, SEEDS = ("deepar, score", "deepar, map"), (0, 1)
@@ -45,14 +45,14 @@ def evaluate(cell: Cell, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> pd
     )
     samples = np.stack([forecast.samples for forecast in found.forecasts[cell.model, cell.seed]])
     test = found.windows["window"].to_numpy() >= data.windows
-    median, lower, upper = np.quantile(samples, (0.5, 0.1, 0.9), axis=1)
+    median, (lower, upper) = np.median(samples, axis=1), central_interval(samples, 0.8)
     calibration = ConformalCalibration.from_frame(
         past(found.labels[~test], median[~test], lower[~test], upper[~test])
     )
     rows = []
     for level in LEVELS:
         tail = (1 - level / 100) / 2
-        plain = np.quantile(samples[test], (tail, 1 - tail), axis=1)
+        plain = central_interval(samples[test], level / 100)
         reference = (median[test], lower[test], upper[test])
         moved = [calibration.quantile(q, *reference) for q in (tail, 1 - tail)]
         for intervals, (low, high) in ((AS_IT_IS, plain), (CALIBRATED, moved)):

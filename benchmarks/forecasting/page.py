@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from benchmarks.cells import kept
@@ -18,6 +19,7 @@ from benchmarks.forecasting.goals import goals
 from benchmarks.forecasting.grid import DATASETS
 from benchmarks.forecasting.tables import MAIN, PARTS, TRANSFORMER
 from benchmarks.output import PAGE, RESULTS, fill, markdown, write
+from tsbnn import plotting
 from tsbnn.evaluation import StoredScores, compare_ranks
 
 SHORT_PAGE = RESULTS.parents[1] / "docs/results.md"
@@ -105,7 +107,8 @@ def table_of(text: str) -> str:
 
 def main() -> None:
     results = kept("forecasting")
-    found = dict(sections(results, tables.stored()))
+    with plt.rc_context(plotting.style()):
+        found = dict(sections(results, tables.stored()))
     shown = {h: table_of(found[h]) if h in found else "(too few seeds yet)" for h in SHOWN}
     short = {title: markdown(table) for title, table in tables.summary(results).items()}
     short[GOALS] = shown[GOALS]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parents[2] / "docs/images"
 SHOWN = ("deepar, score", "deepar, elbo", BARE_MAP, "deepar, ensemble", "gluonts_deepar")
 COLUMNS = 2
-plt.rcParams.update(plotting.style())
 
 
 def save(figure: Figure, name: str) -> None:

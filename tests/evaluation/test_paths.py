@@ -10,7 +10,7 @@ from gluonts.model.forecast import QuantileForecast, SampleForecast
 from gluonts.torch.model.forecast import DistributionForecast
 
 from tsbnn.evaluation.paths import check_forecasts, sample_forecast
-from tsbnn.evaluation.randomness import seeded
+from tsbnn.foreign.random_state import RandomStream
 
 START = pd.Period("2024-01-01", "D")
 
@@ -27,7 +27,7 @@ def test_a_sample_forecast_stays_itself():
 def test_a_distribution_is_sampled():
     mean = torch.tensor([0.0, 50.0])
     forecast = DistributionForecast(torch.distributions.Normal(mean, 2.0), START, "a")
-    with seeded(0):
+    with RandomStream(0).active():
         found = sample_forecast(forecast, 4000, rng())
     assert found.samples.shape == (4000, 2)
     np.testing.assert_allclose(found.samples.mean(axis=0), mean, atol=0.2)

@@ -1,39 +1,10 @@
-"""Global state is lent and given back; our own streams meet nobody else's."""
+"""Our own streams meet nobody else's."""
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
-import pytest
-import torch
 
-from tsbnn.evaluation.randomness import seeded, stream
-
-
-def draws() -> tuple[float, float, float]:
-    return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
-
-
-def test_the_same_seed_gives_the_same_draws_and_nothing_outside_changes(
-    unchanged_global_random_state,
-):
-    found = []
-    for seed in (3, 3, 4):
-        with seeded(seed):
-            found.append(draws())
-    assert found[0] == found[1]
-    assert all(a != b for a, b in zip(found[0], found[2], strict=True))
-
-
-def test_global_state_comes_back_after_an_error_too(unchanged_global_random_state):
-    def fail() -> None:
-        with seeded(1):
-            draws()
-            raise ArithmeticError
-
-    with pytest.raises(ArithmeticError):
-        fail()
+from tsbnn.evaluation.randomness import stream
 
 
 def test_streams_differ_from_each_other_and_from_numpys_own():

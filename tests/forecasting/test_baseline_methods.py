@@ -9,7 +9,7 @@ import torch
 import tsbnn
 from tsbnn.forecasting import BayesianEstimator
 from tsbnn.forecasting.lightning_module import BayesianLightningModule, ValidatedLightningModule
-from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.seeds import generator
 from tsbnn.forecasting.training import _again_and_again
 from tsbnn.inference import Laplace
 from tsbnn.inference.posteriors import DropoutPosterior, LowRankGaussian, SampleSet

@@ -12,7 +12,7 @@ import tsbnn
 from tests.forecasting.test_lightning_module import step
 from tsbnn.forecasting import BayesianEstimator
 from tsbnn.forecasting.lightning_module import ValidatedLightningModule
-from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.seeds import generator
 from tsbnn.inference import ELBOVI, IsotropicPrior, PosteriorWarning, ProximalScoreVI
 
 METHOD = ProximalScoreVI(warm_start=0.0, probe_steps=2)

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from tsbnn.forecasting import BayesianEstimator
 from tsbnn.forecasting.lightning_module import ValidatedLightningModule
-from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.seeds import generator
 from tsbnn.inference import MAP, ProximalScoreVI
 
 EPOCHS, BATCHES = 30, 3

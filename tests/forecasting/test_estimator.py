@@ -28,7 +28,7 @@ from tsbnn.forecasting import (
     BayesianPredictor,
     window_losses,
 )
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import MAP, CentredPrior, IsotropicPrior, ProximalScoreVI
 
 NETWORKS = ["deepar", "simple_feedforward", "patch_tst", "tft", "wavenet", "tide", "d_linear"]
@@ -265,6 +265,9 @@ def test_going_on_from_a_checkpoint(tiny, series, tmp_path) -> None:
         run.predictor.training_summary["gradient_evaluations"] for run in (first, second)
     ]
     assert evaluations == [9, 9 + 2 * 6]
+    traces = [run.predictor.training_summary["trace"] for run in (first, second)]
+    assert traces[1]["gradient_evaluations"] == [*traces[0]["gradient_evaluations"], 15, 21]
+    assert traces[1]["loss"][:2] == traces[0]["loss"]
     assert second.trained_net.best_val_loss <= first.trained_net.best_val_loss
     mine = ModelCheckpoint(tmp_path / "mine", every_n_epochs=1)
     train(1, callbacks=[mine])

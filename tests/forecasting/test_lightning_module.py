@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tsbnn.forecasting.lightning_module import BayesianLightningModule, ValidatedLightningModule
-from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.seeds import generator
 from tsbnn.inference import MAP, ProximalScoreVI
 
 

@@ -114,6 +114,23 @@ def test_a_failed_save_leaves_the_old_model(folder, trained, tmp_path, monkeypat
     assert load(folder) == trained
 
 
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_model(
+    folder, trained, tmp_path, monkeypatch
+) -> None:
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.startswith(".") and not self.name.endswith("-old"):
+            raise OSError("cannot rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="cannot rename"):
+        save(trained, folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert load(folder) == trained
+
+
 def test_missing_files(folder, tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="no model folder"):
         load(tmp_path / "nowhere")

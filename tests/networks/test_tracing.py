@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tsbnn.forecasting.catalogue import network
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 
 LENGTH, TRANSFORMER = 3, {"d_model": 4, "nhead": 2, "num_layers": 1, "dim_feedforward": 4}
 SIZES: dict[str, dict[str, Any]] = {

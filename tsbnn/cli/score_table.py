@@ -27,7 +27,7 @@ def show_scores(
     from rich.table import Table
     from rich.text import Text
 
-    from tsbnn.evaluation.table import decimals, written
+    from tsbnn.evaluation.table import best, decimals, written
 
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -36,22 +36,22 @@ def show_scores(
     table.add_column("score", no_wrap=True)
     for name in found:
         table.add_column(name, justify="right", overflow="fold")
-    best = False
+    any_marked = False
     for metric, title, ideal in _rows(found):
         values = np.array([scores.get(metric, np.nan) for scores in found.values()])
         kind: Any = "percent" if metric.startswith("coverage") else "number"
         digits = decimals(values, kind)
-        marked = _best(values, ideal)
+        marked = best(values, ideal)
         cells = []
         for place, value in enumerate(values):
             text = Text(written(value, kind, digits))
             if place in marked:
-                best = True
+                any_marked = True
                 text = Text(f"● {text.plain}", style="bold green")
             cells.append(text)
         table.add_row(title, *cells)
     console.print(table)
-    console.print(_note(models, rows, best), style="dim", highlight=False)
+    console.print(_note(models, rows, any_marked), style="dim", highlight=False)
 
 
 def _rows(found: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str, float | None]]:
@@ -68,13 +68,6 @@ def _rows(found: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str, floa
             (f"width_{level}", f"{level} % interval: width", None),
         ]
     return rows
-
-
-def _best(values: np.ndarray, ideal: float | None) -> set[int]:
-    if ideal is None or np.isfinite(values).sum() < 2:
-        return set()
-    distance = values if ideal == -np.inf else np.abs(values - ideal)
-    return set(np.flatnonzero(distance == np.nanmin(distance)).tolist())
 
 
 def _note(models: Sequence[Forecasts], rows: Mapping[str, int], best: bool) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from tsbnn.foreign.notices import without_foreign_warnings
+
 
 class BatchCounter(Callback):
     """Count training batches and report the share of those planned.
@@ -112,25 +114,14 @@ def _quiet(
     return twin, counter
 
 
-# What nobody who runs a backtest can act on, beside Lightning's advice on worker processes and log
-# intervals: deprecated calls of Lightning's and GluonTS's own.
-_NOTICES = (
-    (".*LeafSpec.* is deprecated", "lightning"),
-    ("Using a non-tuple sequence for multidimensional indexing", r"gluonts\.torch\."),
-    (r"Period(Dtype\[B\]| with BDay freq) is deprecated", r"gluonts\."),
-    (r"'[\w-]+' is deprecated and will be removed in a future version", r"gluonts\.time_feature\."),
-)
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' notices about devices, data loaders and themselves off the terminal."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with without_foreign_warnings():
+        # Advice on worker processes and log intervals.
         warnings.simplefilter("ignore", PossibleUserWarning)
-        for message, module in _NOTICES:
-            warnings.filterwarnings("ignore", message=message, module=module)
         try:
             for logger in loggers:
                 logger.setLevel(logging.WARNING)

@@ -180,14 +180,14 @@ def summary_table(backtest: Backtest, columns: Sequence[Column] = COLUMNS) -> Su
     for column in shown:
         values = means[column.metric].reindex(list(rows)).to_numpy(np.float64)
         digits = decimals(values, column.kind)
-        best = _best(values, column)
+        marked = best(values, column.ideal)
         for place, model in enumerate(rows):
             error = float(errors[model].get(column.metric, np.nan))
             rows[model].append(
                 Cell(
                     written(values[place], column.kind, digits),
                     written(error, column.kind, digits) if error > 0 else "",
-                    place in best,
+                    place in marked,
                 )
             )
     unit = "windows" if resampled(backtest) == "window" else "windows of single series"
@@ -217,11 +217,14 @@ def _reach_note(backtest: Backtest, columns: Sequence[Column]) -> str:
     )
 
 
-def _best(values: Array, column: Column) -> set[int]:
-    """Places of the best values; none where there is nothing to compare."""
-    if column.ideal is None or np.isfinite(values).sum() < 2:
+def best(values: Array, ideal: float | None) -> set[int]:
+    """Places of the values nearest to the ideal, or lowest where that is minus infinity.
+
+    None where there is no ideal or nothing to compare.
+    """
+    if ideal is None or np.isfinite(values).sum() < 2:
         return set()
-    distance = values if column.ideal == _LOWEST else np.abs(values - column.ideal)
+    distance = values if ideal == _LOWEST else np.abs(values - ideal)
     return set(np.flatnonzero(distance == np.nanmin(distance)).tolist())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tsbnn.evaluation.memory import PeakMemory
 from tsbnn.evaluation.paths import check_forecasts, sample_forecast
-from tsbnn.evaluation.randomness import seeded, stream
+from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.windows import Entry, RollingWindows
 
 #: Share of a run's progress that training takes; prediction takes the rest.
@@ -75,6 +75,7 @@ def run(
         Called with the fraction done.
     """
     from tsbnn.evaluation.lightning_run import quiet, quiet_copy
+    from tsbnn.foreign.random_state import RandomStream
 
     report(0.0)
     model = estimator.with_seed(seed) if hasattr(estimator, "with_seed") else estimator
@@ -85,11 +86,11 @@ def run(
     ):
         model, counter = quiet_copy(model, lambda share: report(_TRAINING * share), folder)
         started = time.perf_counter()
-        with seeded(seed):
+        with RandomStream(seed).active():
             predictor = model.train(training)
         trained = time.perf_counter()
         report(_TRAINING)
-        with seeded(seed):
+        with RandomStream(seed).active():
             forecasts = _forecast(predictor, windows, num_samples, seed, report)
         predicted = time.perf_counter()
     summary = dict(getattr(predictor, "training_summary", None) or {})

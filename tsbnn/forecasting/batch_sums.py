@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tsbnn.forecasting.likelihood import Batch, window_losses
 from tsbnn.forecasting.prediction.draws import ways_agree
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import evaluate_at, weights_at
 from tsbnn.networks import LSTM, AutoregressiveNetwork
 

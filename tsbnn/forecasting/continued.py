@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from tsbnn.forecasting.predictor import BayesianPredictor
+from tsbnn.forecasting.weights_fit import check_weights_fit
 from tsbnn.inference import METHODS, CentredPrior, InferenceMethod, PointMass, PosteriorMethod
 
 
@@ -22,14 +23,7 @@ def continued(
             f"not {type(predictor).__name__}: another has no posterior"
         )
     old = predictor.prediction_net.network
-    here = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    there = {name: tuple(value.shape) for name, value in old.state_dict().items()}
-    if type(old) is not type(network) or here != there:
-        differing = sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k))
-        raise ValueError(
-            f"the predictor's {type(old).__name__} is not the estimator's "
-            f"{type(network).__name__}: they differ in {differing[:5] or 'their class'}"
-        )
+    check_weights_fit(old, network)
     network.load_state_dict(old.state_dict())
     posterior = copy.deepcopy(predictor.posterior).cpu()
     trained_by = METHODS.get(predictor.training_summary.get("inference", ""))

@@ -95,11 +95,11 @@ class FrameColumns:
         ]
 
     def _quantiles(self, samples: Array) -> Iterable[Array]:
-        ordered = np.sort(samples, axis=1)
+        levels = list(self.quantiles.values())
         if self.calibration is None:
-            return [sorted_quantile(ordered, level) for level in self.quantiles.values()]
-        middle = [sorted_quantile(ordered, level) for level in (0.5, *REFERENCE)]
-        return [self.calibration.quantile(level, *middle) for level in self.quantiles.values()]
+            return np.quantile(samples, levels, axis=1, method="weibull")
+        middle = np.quantile(samples, (0.5, *REFERENCE), axis=1, method="weibull")
+        return [self.calibration.quantile(level, *middle) for level in levels]
 
 
 def _numbers(values: Any, name: str, between: tuple[float, float], right: str) -> list[float]:
@@ -118,34 +118,6 @@ def _numbers(values: Any, name: str, between: tuple[float, float], right: str) -
     if count > 1:
         raise ValueError(f"{name}={values!r}: {count} of them are called {label!r}, by six digits")
     return found
-
-
-def sorted_quantile(ordered: Array, level: float) -> Array:
-    """Quantile of sorted paths by Weibull's rule.
-
-    Parameters
-    ----------
-    ordered
-        ``batch x num_samples x time``, ascending along the samples.
-    level
-        Between 0 and 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``batch x time``; it never falls as the level rises.
-    """
-    last = ordered.shape[1] - 1
-    # Levels such as 1 - 0.9 are a rounding away from those that are meant.
-    position = min(max(round(level * (last + 2), 9) - 1, 0.0), float(last))
-    below = int(position)
-    share = position - below
-    lower = ordered[:, below]
-    if share == 0:
-        return lower
-    upper = ordered[:, below + 1].astype(np.float64)
-    between = np.minimum(lower + share * (upper - lower), upper)
-    return np.asarray(between, dtype=ordered.dtype)
 
 
 def check_free(names: Iterable[str], columns: Iterable[Any]) -> None:

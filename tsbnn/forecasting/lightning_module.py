@@ -13,6 +13,7 @@ mean makes the average of the minibatch scores the gradient of the sum over all 
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable
@@ -147,6 +148,14 @@ class BayesianLightningModule(pl.LightningModule):
                 if value is not None:
                     self.log(name, value, prog_bar=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the losses so far beside Lightning's own state."""
+        checkpoint["tsbnn_trace"] = copy.deepcopy(self.trace)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the losses so far."""
+        self.trace = copy.deepcopy(checkpoint.get("tsbnn_trace", self.trace))
+
     def finish(self, batches: Iterable[Batch] = ()) -> BayesianOptimizer:
         """End training: leave the network at the posterior mean.
 
@@ -255,7 +264,8 @@ class ValidatedLightningModule(BayesianLightningModule):
         return super().finish(batches)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the best posterior so far beside Lightning's own state."""
+        """Save the best posterior so far as well."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["tsbnn_best"] = {
             "val_loss": self.best_val_loss,
             "step": self.best_step,
@@ -265,7 +275,8 @@ class ValidatedLightningModule(BayesianLightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the best posterior so far."""
+        """Restore the best posterior so far as well."""
+        super().on_load_checkpoint(checkpoint)
         best = checkpoint.get("tsbnn_best", {})
         self.best_val_loss, self.best_step = best.get("val_loss"), best.get("step")
         self._best_posterior = best.get("posterior")

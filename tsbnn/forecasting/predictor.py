@@ -18,7 +18,6 @@ from gluonts.transform import SelectFields, Transformation
 
 from tsbnn.datasets import FrameSchema
 from tsbnn.forecasting.forecast import BayesianForecast
-from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.frame_predictor import FramePredictor
 from tsbnn.forecasting.inputs import check_dataset, check_seed
 from tsbnn.forecasting.likelihood import prepared
@@ -26,7 +25,9 @@ from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.prediction.chunks import check_memory_limit
 from tsbnn.forecasting.prediction.draws import check_evaluation
 from tsbnn.forecasting.prediction.prediction import Predicted, Prediction
-from tsbnn.forecasting.random_state import RandomStream, derived_seed
+from tsbnn.forecasting.seeds import derived_seed
+from tsbnn.foreign.notices import without_foreign_warnings
+from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import Posterior
 from tsbnn.networks.checks import check_whole
 from tsbnn.networks.validated import validated

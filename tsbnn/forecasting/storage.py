@@ -25,8 +25,8 @@ from torch import Tensor
 
 from tsbnn import __version__
 from tsbnn.forecasting.predictor import BayesianPredictor
-from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.forecasting.safe_types import UnsafeTypeError, check_types
+from tsbnn.foreign.random_state import RandomStream
 
 FORMAT = "tsbnn-predictor"
 FORMAT_VERSION = 1
@@ -125,7 +125,12 @@ def _replace(fresh: Path, target: Path) -> None:
     old = target.with_name(f"{fresh.name}-old")
     if target.exists():
         target.rename(old)
-    fresh.rename(target)
+    try:
+        fresh.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

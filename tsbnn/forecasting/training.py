@@ -23,7 +23,6 @@ from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.continued import continued
-from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.lightning_module import (
@@ -33,12 +32,7 @@ from tsbnn.forecasting.lightning_module import (
 from tsbnn.forecasting.likelihood import check_network
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.predictor import BayesianPredictor
-from tsbnn.forecasting.random_state import (
-    RandomStream,
-    derived_seed,
-    fresh_seed,
-    generator,
-)
+from tsbnn.forecasting.seeds import derived_seed, fresh_seed, generator
 from tsbnn.forecasting.settings import (
     count_observed,
     plan_steps,
@@ -47,6 +41,8 @@ from tsbnn.forecasting.settings import (
 )
 from tsbnn.forecasting.time_limit import TRIAL_STEPS, plan_time
 from tsbnn.forecasting.windows import Loading, data_loader
+from tsbnn.foreign.notices import without_foreign_warnings
+from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import (
     BayesianOptimizer,
     PosteriorWarning,

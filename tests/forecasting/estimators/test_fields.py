@@ -24,7 +24,7 @@ from gluonts.torch.distributions import (
 from tsbnn import BayesianEstimator
 from tsbnn.datasets.frequencies import parse_frequency
 from tsbnn.forecasting import window_losses
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 
 # A head, whether it may be scaled, and what its series are made of.
 HEADS: dict[str, tuple[Any, bool, Any]] = {

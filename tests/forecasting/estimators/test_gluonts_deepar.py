@@ -15,7 +15,7 @@ from gluonts.transform.sampler import UniformSplitSampler
 from tsbnn import DeepAREstimator
 from tsbnn.forecasting import window_losses
 from tsbnn.forecasting.likelihood import prepared
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import count_weights
 from tsbnn.networks import from_gluonts
 
@@ -29,7 +29,8 @@ CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "features": FEATURES,
     "sizes": {"num_layers": 3, "hidden_size": 7, "context_length": 11, "embedding_dimension": [3]},
-    "one step of context": {"context_length": 1, "lags_seq": [1, 5]},
+    # Not less: gaps are two steps long, and contexts without a point are scaled otherwise here.
+    "three steps of context": {"context_length": 3, "lags_seq": [1, 5]},
     "unscaled": {"scaling": False, "distr_output": NegativeBinomialOutput()},
     "default scale": {"default_scale": 2.0, "time_features": []},
     "gamma": {"distr_output": GammaOutput()},

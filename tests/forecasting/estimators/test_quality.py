@@ -14,7 +14,7 @@ from tsbnn import (
 )
 from tsbnn.evaluation import SeasonalNaiveGaussian
 from tsbnn.evaluation.scores import crps
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 
 HORIZON, SEASON, LENGTH = 8, 8, 120
 SMALL = {"d_model": 16, "num_layers": 1, "dim_feedforward": 32, "context_length": 16}

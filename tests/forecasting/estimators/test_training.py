@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from tests.conftest import global_random_state
 from tsbnn import BayesianEstimator, DeepAREstimator, TransformerEstimator, backtest
 from tsbnn.forecasting import window_losses
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 
 
 class Counter(Callback):

@@ -6,7 +6,7 @@ import torch
 
 from tsbnn.forecasting.prediction import weight_draws as module
 from tsbnn.forecasting.prediction.weight_draws import WeightDraws
-from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.seeds import generator
 from tsbnn.inference.posteriors import MeanFieldGaussian, SampleSet
 
 WIDTH = 40

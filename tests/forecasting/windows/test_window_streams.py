@@ -21,7 +21,6 @@ from gluonts.transform.sampler import (
 )
 from scipy.stats import chi2_contingency
 
-from tsbnn.forecasting.random_state import RandomStream
 from tsbnn.forecasting.windows.not_served import NotServedError
 from tsbnn.forecasting.windows.window_sampler import window_stream
 from tsbnn.forecasting.windows.window_streams import (
@@ -30,6 +29,7 @@ from tsbnn.forecasting.windows.window_streams import (
     Windows,
     WindowStream,
 )
+from tsbnn.foreign.random_state import RandomStream
 
 # The third series is too short for any window.
 LENGTHS = torch.tensor([12, 40, 5, 9, 25, 6])

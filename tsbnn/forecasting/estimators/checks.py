@@ -8,7 +8,7 @@ from typing import Any
 
 from gluonts.time_feature import get_lags_for_frequency, time_features_from_frequency_str
 
-from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
+from tsbnn.foreign.notices import without_foreign_warnings
 from tsbnn.networks.checks import check_wholes
 
 

@@ -23,12 +23,13 @@ from gluonts.torch.model.predictor import PyTorchPredictor
 
 from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
-from tsbnn.forecasting.foreign_warnings import without_foreign_warnings
 from tsbnn.forecasting.inputs import check_dataset, check_no_more
 from tsbnn.forecasting.kept_memory import keep_freed_memory
-from tsbnn.forecasting.random_state import generator
+from tsbnn.forecasting.seeds import generator
 from tsbnn.forecasting.settings import count_observed, points_of_a_window, where_to_write
+from tsbnn.forecasting.weights_fit import check_weights_fit
 from tsbnn.forecasting.windows import Loading, data_loader
+from tsbnn.foreign.notices import without_foreign_warnings
 from tsbnn.networks.checks import check_whole
 
 
@@ -198,12 +199,5 @@ def _continue(module: LikelihoodLightningModule, predictor: Predictor) -> None:
             f"train_from needs a predictor of an estimator like this one, trained "
             f"deterministically, not {type(predictor).__name__}"
         )
-    here = {name: tuple(value.shape) for name, value in module.model.state_dict().items()}
-    there = {name: tuple(value.shape) for name, value in old.model.state_dict().items()}
-    if type(old.model) is not type(module.model) or here != there:
-        differing = sorted(k for k in here.keys() | there.keys() if here.get(k) != there.get(k))
-        raise ValueError(
-            f"the predictor's {type(old.model).__name__} is not the estimator's "
-            f"{type(module.model).__name__}: they differ in {differing[:5] or 'their class'}"
-        )
+    check_weights_fit(old.model, module.model)
     module.load_state_dict(old.state_dict())

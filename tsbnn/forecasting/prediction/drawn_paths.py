@@ -21,7 +21,7 @@ from tsbnn.forecasting.prediction.draws import (
 )
 from tsbnn.forecasting.prediction.live_memory import peak_bytes
 from tsbnn.forecasting.prediction.paths import Paths, draw_paths, moments, samples_themselves
-from tsbnn.forecasting.random_state import RandomStream
+from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import weights_at
 from tsbnn.inference.stacked import stacked_parameters
 from tsbnn.networks import AutoregressiveNetwork, DeepAR, Evaluator, from_gluonts, sample_paths

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from tsbnn.forecasting.random_state import derived_seed, generator
+from tsbnn.forecasting.seeds import derived_seed, generator
 from tsbnn.inference import Posterior
 
 BLOCK_BYTES = 64 * 2**20

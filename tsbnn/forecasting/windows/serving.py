@@ -20,7 +20,7 @@ from gluonts.env import env
 from gluonts.itertools import Cached
 from gluonts.transform import Transformation
 
-from tsbnn.forecasting.random_state import SeededLoader
+from tsbnn.forecasting.seeds import SeededLoader
 from tsbnn.forecasting.windows.comparison import Examples, Reference, compare, learn
 from tsbnn.forecasting.windows.free_memory import default_limit, fits_device
 from tsbnn.forecasting.windows.not_served import NotServedError, say_once

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import random
-import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -95,47 +94,3 @@ class RandomStream:
             finally:
                 self._inside = _state()
                 _set_state(outside)
-
-
-class SeededLoader:
-    """Batches of a loader whose random choices are the same on every pass.
-
-    Parameters
-    ----------
-    loader
-        Anything that can be iterated again and again.
-    seed
-        Where the randomness of each pass starts.
-    """
-
-    def __init__(self, loader: Iterable[Any], seed: int) -> None:
-        self.loader = loader
-        self.seed = seed
-
-    def __iter__(self) -> Iterator[Any]:
-        stream = RandomStream(self.seed)
-        with stream.active():
-            batches = iter(self.loader)
-        while True:
-            with stream.active():
-                try:
-                    batch = next(batches)
-                except StopIteration:
-                    return
-            yield batch
-
-
-def derived_seed(seed: int, *path: int) -> int:
-    """Derive an independent seed, ``0 <= seed < 2**63``, for one purpose named by ``path``."""
-    words = np.random.SeedSequence(seed, spawn_key=path).generate_state(2, np.uint32)
-    return (int(words[0]) << 31) ^ int(words[1])
-
-
-def fresh_seed() -> int:
-    """Draw a seed from the operating system's entropy."""
-    return secrets.randbits(32)
-
-
-def generator(seed: int) -> torch.Generator:
-    """Build a CPU generator: it gives the same numbers wherever the weights lie."""
-    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,1 @@
+"""What other libraries do to the process, lent and given back: global randomness, warnings."""
