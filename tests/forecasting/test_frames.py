@@ -189,6 +189,20 @@ def test_a_single_series_with_dates_as_its_index(tiny) -> None:
     assert len(frame) == HORIZON
 
 
+def test_series_that_end_in_the_dark_are_told(plain) -> None:
+    frame = sales()
+    left = frame.groupby("unique_id").cumcount(ascending=False)
+    for steps, is_told in ((HORIZON - 1, False), (HORIZON, True)):
+        dark = (frame["unique_id"] == "b") & (left < steps)
+        open_end = frame.assign(y=frame["y"].mask(dark))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            plain.predict_frame(open_end)
+        told = [str(one.message) for one in caught if "missing targets or more" in str(one.message)]
+        assert bool(told) == is_told
+    assert told[0].startswith(f"1 of 2 series end in {HORIZON} missing targets or more, 'b' first")
+
+
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize("zone", ["UTC", "+02:00"])
 def test_time_zones_come_back(tiny, zone: str, as_text: bool) -> None:

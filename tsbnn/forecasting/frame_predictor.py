@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -92,6 +93,12 @@ class FramePredictor:
         pandas.DataFrame, or a tuple of two
             ``prediction_length`` rows for each series, in sorted order of ids and time.
 
+        Warns
+        -----
+        UserWarning
+            Where series end in as many missing targets as are to be forecast: forecasts start
+            behind them.
+
         Raises
         ------
         ValueError
@@ -104,6 +111,7 @@ class FramePredictor:
         if not isinstance(df, FrameDataset):
             names = {"item_id": item_id, "timestamp": timestamp, "target": target}
             df = self._dataset(df, future_covariates, names)
+        _warn_of_dark_ends(df, self.prediction_length)
         builder = FrameBuilder(
             df, self.lead_time, self.prediction_length, columns, keep_paths=return_samples
         )
@@ -130,4 +138,16 @@ class FramePredictor:
             **self.frame_schema.arguments(**names),
             future_covariates=future_covariates,
             prediction_length=self.prediction_length,
+        )
+
+
+def _warn_of_dark_ends(dataset: FrameDataset, length: int) -> None:
+    """Warn where series end in as many missing targets as are to be forecast."""
+    dark = np.flatnonzero(np.isnan(dataset.targets(-length, length)).all(axis=1))
+    if len(dark):
+        whose = "" if dataset.columns.item_id is None else f", {dataset.item_ids[dark[0]]!r} first"
+        warnings.warn(
+            f"{len(dark)} of {len(dataset)} series end in {length} missing targets or more{whose}: "
+            "their forecasts start behind these. If they are what is to be forecast, drop the rows",
+            stacklevel=3,
         )
