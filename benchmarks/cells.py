@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from joblib import Parallel, delayed, parallel_config
 
-from benchmarks.output import RESULTS, write
+from benchmarks.output import RESULTS, read, write
 from tsbnn.evaluation import Backtest, StoredScores
 
 SHOWN = ("crps", "mean_wql", "coverage_95")
@@ -51,8 +51,7 @@ Failed = tuple[Cell, str]
 
 def kept(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     """Return the rows of results/NAME.csv; none where there is no such file."""
-    path = folder / f"{name}.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEYS)
+    return read(name, KEYS, folder)
 
 
 def unfinished(cells: Iterable[Cell], done: pd.DataFrame) -> list[Cell]:

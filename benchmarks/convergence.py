@@ -24,7 +24,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.cells import kept
 from benchmarks.forecasting.grid import DATASETS
-from benchmarks.output import show, write
+from benchmarks.output import append, show
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
 from tsbnn.forecasting import window_losses
@@ -131,13 +131,7 @@ def main() -> None:
     ]
     parallel = Parallel(n_jobs=given.jobs, return_as="generator_unordered")
     for row in parallel(delayed(train)(*run) for run in runs):
-        print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-        done = (
-            pd.concat([done, pd.DataFrame([row])], ignore_index=True)
-            if len(done)
-            else (pd.DataFrame([row]))
-        )
-        write(done, "convergence")
+        done = append(done, row, "convergence")
     done = with_elbo(done)
     table = done.pivot_table(index=["dataset", "method"], columns="budget", values="elbo")
     show(table.reset_index(), "Training ELBO an observation, by budget")

@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks.chains import run_chains
 from benchmarks.inference_cases import CASES, REASONS, Case
 from benchmarks.optima import alpha_sds, gap, norm
-from benchmarks.output import RESULTS, show, write
+from benchmarks.output import append, read, shortened, show
 from tests.inference.scenarios import (
     Target,
     TwoModes,
@@ -231,8 +231,7 @@ def main() -> None:
     for case in chosen:
         if case.method not in METHODS:
             raise SystemExit(f"unknown method {case.method!r}")
-    path = RESULTS / "inference.csv"
-    rows = pd.read_csv(path) if path.exists() and not tuning else pd.DataFrame(columns=KEY)
+    rows = pd.DataFrame(columns=KEY) if tuning else read("inference", KEY)
     if len(rows):
         current = {(case.scenario, case.label): described(case) for case in CASES}
         kept = [current.get((r.scenario, r.label)) == r.settings for r in rows.itertuples()]
@@ -243,12 +242,10 @@ def main() -> None:
             if (case.scenario, case.label, seed) in known:
                 continue
             row = measure(case, seed)
-            short = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
-            print(short, flush=True)
-            if not tuning:
-                frame = pd.DataFrame([row])
-                rows = pd.concat([rows, frame], ignore_index=True) if len(rows) else frame
-                write(rows, "inference")
+            if tuning:
+                print(shortened(row), flush=True)
+            else:
+                rows = append(rows, row, "inference")
     if not tuning:
         report(rows)
 

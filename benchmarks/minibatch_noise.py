@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.output import RESULTS, show, write
+from benchmarks.output import append, read, show
 from tests.inference.scenarios import Target, infer, linear_regression, without_noise
 from tsbnn.evaluation import plot_style
 from tsbnn.inference import IsotropicPrior, method
@@ -157,19 +157,13 @@ def measure(contender: str, size: int, seed: int) -> dict[str, Any]:
 
 def run() -> pd.DataFrame:
     """Measure every cell that is not in the results yet."""
-    path = RESULTS / "minibatch_noise.csv"
     columns = ["contender", "batch_size", "seed"]
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+    done = read("minibatch_noise", columns)
     cells = [(c, size, seed) for seed in SEEDS for c in CONTENDERS for size in SIZES]
     known = set(done[columns].itertuples(index=False, name=None))
     for cell in cells:
-        if cell in known:
-            continue
-        row = measure(*cell)
-        print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-        frame = pd.DataFrame([row])
-        done = pd.concat([done, frame], ignore_index=True) if len(done) else frame
-        write(done, "minibatch_noise")
+        if cell not in known:
+            done = append(done, measure(*cell), "minibatch_noise")
     return done
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,26 @@ def write(frame: pd.DataFrame, name: str, folder: Path = RESULTS) -> Path:
     frame.to_csv(partial, index=False, float_format="%.6g")
     partial.replace(path)
     return path
+
+
+def read(name: str, columns: Iterable[str], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the rows of results/NAME.csv; none, of these columns, where there is no such file."""
+    path = folder / f"{name}.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(columns))
+
+
+def shortened(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with four decimals, to print."""
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def append(done: pd.DataFrame, row: dict[str, Any], name: str) -> pd.DataFrame:
+    """Print a row, and keep it below those of results/NAME.csv that are done; return all."""
+    print(shortened(row), flush=True)
+    frame = pd.DataFrame([row])
+    done = pd.concat([done, frame], ignore_index=True) if len(done) else frame
+    write(done, name)
+    return done
 
 
 def show(frame: pd.DataFrame, title: str) -> None:

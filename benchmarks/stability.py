@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from gluonts.torch import DeepAREstimator
 
-from benchmarks.output import RESULTS, show, write
+from benchmarks.output import append, read, show
 from tsbnn import BayesianEstimator, ProximalScoreVI
 from tsbnn.datasets import load
 
@@ -70,17 +70,11 @@ def main() -> None:
     torch.set_num_threads(1)
     for dataset in sys.argv[1:] or DATASETS:
         name = f"stability_{dataset}"
-        path = RESULTS / f"{name}.csv"
-        done = pd.read_csv(path) if path.exists() else pd.DataFrame()
+        done = read(name, ["minibatches", "seed"])
         for minibatches, seed in RUNS:
-            if len(done) and ((done.minibatches == minibatches) & (done.seed == seed)).any():
+            if ((done.minibatches == minibatches) & (done.seed == seed)).any():
                 continue
-            row = train(dataset, minibatches, seed)
-            print(
-                {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True
-            )
-            done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
-            write(done, name)
+            done = append(done, train(dataset, minibatches, seed), name)
         losses = done.groupby("minibatches").train_loss
         show(
             pd.DataFrame(

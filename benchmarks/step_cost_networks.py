@@ -18,11 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.output import RESULTS, show, write
+from benchmarks.output import append, read, show
 from tsbnn.inference import count_weights, method
 
 GOALS = {"mean-field": 1.10, "low-rank": 1.40}
@@ -210,19 +209,14 @@ def measure(name: str, network_name: str) -> dict[str, Any]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    path, asked = RESULTS / "step_cost_networks.csv", sys.argv[1:]
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["network", "method"])
+    asked = sys.argv[1:]
+    done = read("step_cost_networks", ["network", "method"])
     done = done[~done.method.isin(asked)]
     for network in NETWORKS:
         for name in asked or ROWS:
             if ((done.network == network) & (done.method == name)).any():
                 continue
-            row = measure(name, network)
-            print(
-                {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True
-            )
-            done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
-            write(done, "step_cost_networks")
+            done = append(done, measure(name, network), "step_cost_networks")
     show(done, "Medians and quartiles over blocks; state in weight-sized vectors")
 
 

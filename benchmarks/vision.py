@@ -28,11 +28,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from benchmarks.output import RESULTS, show, write
+from benchmarks.output import append, read, show
 from tsbnn.inference import InferenceMethod, Posterior, method, weights_at
 
 EVALUATIONS, BATCH_SIZE, DRAWS, MEMBERS = 4_000, 64, 20, 5
 SEEDS, TUNING_SEED = range(5), 100
+KEY = ["model", "seed"]
 FIGURES = ("accuracy", "nll", "calibration_error", "ood_auroc")
 
 
@@ -179,22 +180,8 @@ TRIALS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def finished(name: str) -> pd.DataFrame:
-    path = RESULTS / f"{name}.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model", "seed"])
-
-
-def keep(done: pd.DataFrame, row: dict[str, Any], name: str) -> pd.DataFrame:
-    """Add a row to a frame and write it."""
-    print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-    frame = pd.DataFrame([row])
-    done = pd.concat([done, frame], ignore_index=True) if len(done) else frame
-    write(done, name)
-    return done
-
-
 def tune() -> None:
-    done = finished("vision_tuning")
+    done = read("vision_tuning", KEY)
     for name, trials in TRIALS.items():
         for settings in trials:
             label = f"{name} " + ", ".join(f"{k}={v:g}" for k, v in settings.items())
@@ -203,7 +190,7 @@ def tune() -> None:
             inference = method(name, **settings)
             figures = measure(inference, EVALUATIONS, TUNING_SEED, digits().validation)
             row = {"model": label, "seed": TUNING_SEED, **figures}
-            done = keep(done, row, "vision_tuning")
+            done = append(done, row, "vision_tuning")
     show(done, "Validation images, one seed")
 
 
@@ -212,14 +199,14 @@ def main() -> None:
     if sys.argv[1:] == ["tune"]:
         tune()
         return
-    done = finished("vision")
+    done = read("vision", KEY)
     for model, (name, settings, factor) in MODELS.items():
         for seed in SEEDS:
             if ((done.model == model) & (done.seed == seed)).any():
                 continue
             inference = method(name, **settings)
             figures = measure(inference, factor * EVALUATIONS, seed, digits().test)
-            done = keep(done, {"model": model, "seed": seed, **figures}, "vision")
+            done = append(done, {"model": model, "seed": seed, **figures}, "vision")
     groups = done.groupby("model", sort=False)
     table = pd.DataFrame({"model": list(groups.groups), "seeds": groups.seed.count().to_list()})
     for figure in (*FIGURES, "gradient_evaluations", "train_s"):
