@@ -22,9 +22,8 @@ import pandas as pd
 import torch
 from joblib import Parallel, delayed
 
-from benchmarks.cells import kept
 from benchmarks.forecasting.grid import DATASETS
-from benchmarks.output import append, show
+from benchmarks.output import append, read, show
 from tsbnn import BayesianEstimator, DeepAREstimator
 from tsbnn.datasets import load
 from tsbnn.forecasting import window_losses
@@ -122,8 +121,8 @@ def main() -> None:
     parser.add_argument("datasets", nargs="*", default=list(DATASETS))
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     given = parser.parse_args()
-    done = kept("convergence")
-    finished = set(done.reindex(columns=KEYS).itertuples(index=False, name=None))
+    done = read("convergence", KEYS)
+    finished = set(done[KEYS].itertuples(index=False, name=None))
     runs = [
         run
         for run in ((d, m, b, 0) for b in BUDGETS for d in given.datasets for m in METHODS)
