@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from tsbnn.evaluation.memory import PeakMemory
 from tsbnn.evaluation.paths import check_forecasts, sample_forecast
 from tsbnn.evaluation.randomness import stream
 from tsbnn.evaluation.windows import Entry, RollingWindows
+from tsbnn.foreign.names import network_name
 
 #: Share of a run's progress that training takes; prediction takes the rest.
 _TRAINING = 0.9
@@ -145,18 +145,9 @@ def describe(estimator: Any) -> dict[str, str]:
     network is named by its class: GluonTS's own by its package, as in ``gluonts_deepar``.
     """
     found: dict[str, str] = {
-        "network": _network(type(estimator)),
+        "network": network_name(type(estimator)),
         "inference": "adam",
         "family": "point",
     }
     own = estimator.describe() if hasattr(estimator, "describe") else {}
     return {key: str(own.get(key, value)) for key, value in found.items()}
-
-
-def _network(cls: type) -> str:
-    package = re.fullmatch(r"gluonts\.torch\.model\.(\w+)(\.\w+)*", cls.__module__)
-    if package:
-        return f"gluonts_{package[1]}"
-    stem = cls.__name__.removesuffix("Estimator") or cls.__name__
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem.replace("DeepAR", "Deepar")).lower()
-    return f"gluonts_{words}" if cls.__module__.startswith("gluonts.") else words

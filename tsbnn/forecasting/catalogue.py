@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -119,15 +118,3 @@ def network(
     if time_features is not None:
         given["time_features"] = named_time_features(time_features)
     return NETWORKS[name](freq=freq, prediction_length=prediction_length, **given, **settings)
-
-
-def network_name(estimator: Estimator) -> str:
-    """Name of the network in tables: ``gluonts_`` and GluonTS's package, or the class in words."""
-    cls = type(estimator)
-    package = re.fullmatch(r"gluonts\.torch\.model\.(\w+)(\.\w+)*", cls.__module__)
-    if package:
-        return f"gluonts_{package[1]}"
-    stem = cls.__name__.removesuffix("Estimator") or cls.__name__
-    # DeepAR is one word to forecasters.
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem.replace("DeepAR", "Deepar"))
-    return words.lower()

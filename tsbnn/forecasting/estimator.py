@@ -10,7 +10,6 @@ from gluonts.dataset.common import Dataset
 from gluonts.model import Estimator
 from gluonts.torch.model.estimator import TrainOutput
 
-from tsbnn.forecasting.catalogue import network_name
 from tsbnn.forecasting.inputs import check_no_more, check_seed
 from tsbnn.forecasting.prediction.chunks import check_memory_limit
 from tsbnn.forecasting.prediction.draws import check_evaluation
@@ -18,6 +17,7 @@ from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.settings import check_budget, check_estimator
 from tsbnn.forecasting.time_limit import check_time_limit
 from tsbnn.forecasting.training import train
+from tsbnn.foreign.names import network_name
 from tsbnn.inference import InferenceMethod, from_dict, method
 from tsbnn.networks.checks import check_whole
 from tsbnn.networks.validated import validated
@@ -298,7 +298,7 @@ class BayesianEstimator(Estimator):
     def describe(self) -> dict[str, str]:
         """Name the network, the inference method and its posterior family."""
         return {
-            "network": network_name(self.estimator),
+            "network": network_name(type(self.estimator)),
             "inference": self.inference.name,
             "family": self.inference.family,
         }

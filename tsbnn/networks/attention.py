@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tsbnn.networks.checks import check_whole
+from tsbnn.networks.checks import check_heads, check_whole
 
 # Positions of a path are kept in blocks of this many, so that appending copies one block only.
 _BLOCK = 8
@@ -215,11 +215,7 @@ class AttentionLayers(nn.Module):
         super().__init__()
         d_model, nhead = check_whole(d_model, "d_model"), check_whole(nhead, "nhead")
         dim_feedforward = check_whole(dim_feedforward, "dim_feedforward")
-        if d_model % nhead:
-            raise ValueError(
-                f"d_model={d_model} with nhead={nhead}: every head takes d_model / nhead units, so "
-                "d_model must be a multiple of nhead"
-            )
+        check_heads(d_model, nhead)
         self.layers = nn.ModuleList(
             AttentionLayer(d_model, nhead, dim_feedforward, dropout_rate)
             for _ in range(check_whole(num_layers, "num_layers"))

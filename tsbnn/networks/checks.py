@@ -40,6 +40,12 @@ def check_wholes(values: Any, name: str, count: int | None = None) -> list[int]:
     return [check_whole(value, f"{name}[{place}]") for place, value in enumerate(values)]
 
 
+def check_heads(d_model: int, nhead: int) -> None:
+    """Raise ValueError for a width that its heads cannot share equally."""
+    if d_model % nhead:
+        raise ValueError(f"d_model={d_model}: expected a multiple of nhead={nhead}")
+
+
 def check_rate(value: Any, name: str) -> float:
     """Return a number in [0, 1), or raise ValueError."""
     if not isinstance(value, float | int) or not 0 <= value < 1:

@@ -41,18 +41,6 @@ def check_sampler(sampler: Any, name: str, prediction_length: int) -> None:
         )
 
 
-def check_heads(d_model: int, nhead: int) -> None:
-    """Refuse a width that its heads cannot share equally.
-
-    Raises
-    ------
-    ValueError
-        Naming both.
-    """
-    if d_model % nhead:
-        raise ValueError(f"d_model={d_model}: expected a multiple of nhead={nhead}")
-
-
 def settled_cardinality(
     num_feat_static_cat: int,
     cardinality: Sequence[int] | None,

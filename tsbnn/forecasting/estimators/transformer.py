@@ -11,7 +11,7 @@ from gluonts.transform import MissingValueImputation
 from gluonts.transform.sampler import InstanceSampler
 
 from tsbnn.forecasting.estimators.base import NetworkEstimator
-from tsbnn.forecasting.estimators.checks import check_heads
+from tsbnn.networks.checks import check_heads
 from tsbnn.networks.transformer import Transformer
 from tsbnn.networks.validated import validated
 
