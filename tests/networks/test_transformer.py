@@ -294,7 +294,7 @@ def test_serde_round_trip_and_deepcopy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"d_model": 10, "nhead": 4}, "d_model=10 with nhead=4"),
+        ({"d_model": 10, "nhead": 4}, "d_model=10: expected a multiple of nhead=4"),
         ({"d_model": 0}, "d_model=0"),
         ({"nhead": 0}, "nhead=0"),
         ({"num_layers": 0}, "num_layers=0"),
