@@ -35,7 +35,7 @@ import torch
 
 from tsbnn import Forecaster
 from tsbnn.datasets import from_frame, load_frame
-from tsbnn.plotting import plot_decomposition, plot_forecast, style
+from tsbnn.plotting import plot_decomposition, plot_frame, style
 
 # TSBNN_SHORT=1 runs every cell with a tiny budget: enough to see that they work, not to learn.
 SHORT = os.environ.get("TSBNN_SHORT") == "1"
@@ -147,27 +147,15 @@ spread.style.format("{:.2f}").format("{:.0%}", subset=["epistemic share of varia
 # %% [markdown]
 # ## A fan chart, and what really came
 #
-# Behind the forecaster stands a GluonTS predictor, `predictor_`, whose forecasts know their sample
-# paths; `tsbnn.plotting` draws these. Blue is the whole spread. Orange is the epistemic part: 90 %
-# of the networks have their mean there. (It is estimated from 200 paths; where the estimate is not
-# above zero, as in the first days of the wind, there is no orange.) The black dots are the four
-# weeks that the model has not seen.
+# `tsbnn.plotting` draws a series of the frame, beside its history. Blue is the whole spread. Orange
+# is the epistemic part: 90 % of the networks have their mean there. (It is estimated from 200
+# paths; where the estimate is not above zero there is no orange.) The black dots are the four weeks
+# that the model has not seen.
 
 # %%
-dataset = from_frame(past, **forecaster.predictor_.frame_schema.arguments())
-everything = from_frame(frame, **forecaster.predictor_.frame_schema.arguments())
-paths = list(forecaster.predictor_.predict(dataset))
-
 figure, axes = plt.subplots(3, figsize=(9, 7.5), sharex=True, layout="constrained")
 for ax, (sensor, unit) in zip(axes, UNITS.items(), strict=True):
-    place = dataset.item_ids.index(sensor)
-    plot_forecast(
-        paths[place],
-        observed=everything[place]["target"][-HORIZON:],
-        history=dataset[place]["target"][-2 * HORIZON :],
-        unit=unit,
-        ax=ax,
-    )
+    plot_frame(forecast, frame, series=sensor, unit=unit, ax=ax)
 figure.align_ylabels()
 axes[0].legend(ncols=5, loc="upper left", bbox_to_anchor=(0, 1.3))
 plt.show()
@@ -186,9 +174,13 @@ for level in (80, 95):
 # Both held more than they promise: on these four weeks they were, if anything, too wide.
 #
 # How both parts depend on the lead time, averaged over the sensors, each in units of its own mean
-# variance:
+# variance. Behind the forecaster stands a GluonTS predictor, `predictor_`, whose forecasts know
+# their sample paths and which weights each path was drawn with:
 
 # %%
+dataset = from_frame(past, **forecaster.predictor_.frame_schema.arguments())
+paths = list(forecaster.predictor_.predict(dataset))
+
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 plot_decomposition(paths, ax=ax)
 plt.show()

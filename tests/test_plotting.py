@@ -16,6 +16,7 @@ import tsbnn
 from tests.evaluation.plots.marks import forecast
 from tests.evaluation.plots.test_calibration import COVERAGES
 from tests.evaluation.plots.test_comparisons import ranked, selective
+from tests.evaluation.plots.test_frames import forecasts, sales
 from tests.evaluation.plots.test_training import DIAGNOSTICS
 from tsbnn.evaluation import compare_ranks
 from tsbnn.plotting import plot_forecast, plot_pit, style
@@ -30,6 +31,7 @@ PLOTS: dict[str, tuple[Any, ...]] = {
     "plot_differences": (["map"], [0.2], [0.1], [0.4]),
     "plot_epistemic_share": ({"score": [forecast(1.0), forecast(2.0)]},),
     "plot_forecast": (forecast(1.0),),
+    "plot_frame": (forecasts(("north",)), sales()),
     "plot_paths": (forecast(),),
     "plot_pit": (PIT,),
     "plot_posterior_spread": (DIAGNOSTICS,),

@@ -21,6 +21,7 @@ from tsbnn.evaluation.plots.comparisons import (
 )
 from tsbnn.evaluation.plots.decomposition import plot_decomposition, plot_epistemic_share
 from tsbnn.evaluation.plots.forecasts import plot_forecast, plot_paths
+from tsbnn.evaluation.plots.frames import plot_frame
 from tsbnn.evaluation.plots.training import plot_posterior_spread, plot_training
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "plot_differences",
     "plot_epistemic_share",
     "plot_forecast",
+    "plot_frame",
     "plot_paths",
     "plot_pit",
     "plot_posterior_spread",

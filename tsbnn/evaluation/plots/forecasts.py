@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,22 +73,37 @@ def plot_forecast(
     past = np.empty(0) if history is None else np.asarray(history, dtype=np.float64)
     dates = times(forecast.start_date, len(past), steps)
     ahead = dates[len(past) :]
-    widest_first = sorted(intervals, reverse=True)
-    for rank, nominal in enumerate(widest_first):
+    bounds = {}
+    for nominal in intervals:
         if samples is None:
             low, high = (forecast.quantile((1 + sign * nominal) / 2) for sign in (-1, 1))
         else:
             low, high = central_interval(samples, nominal)
-        band(ax, ahead, low, high, "C0", 0.22 + 0.18 * rank, percent(nominal, "interval"))
+        bounds[nominal] = (low, high)
+    draw_fan(ax, ahead, middle, bounds)
     variance = epistemic_variance(forecast)
     if variance is not None and variance.max(initial=0.0) > 0:
-        reach = _NINETY * np.sqrt(np.maximum(running_mean(variance, smooth), 0.0))
-        mean = np.asarray(forecast.mean, dtype=np.float64)
-        band(ax, ahead, mean - reach, mean + reach, "C1", 0.6, "epistemic part")
-    ax.plot(ahead, middle, color="C0", label="median", marker="o" if steps == 1 else None)
-    _draw_observed(ax, dates, past, steps, observed)
-    _label(ax, forecast, name, unit)
+        draw_epistemic(ax, ahead, forecast.mean, running_mean(variance, smooth))
+    draw_observed(ax, dates, past, steps, observed)
+    label(ax, name or getattr(forecast, "item_id", None), unit)
     return ax
+
+
+def draw_fan(
+    ax: Axes, at: Any, middle: Array, bounds: Mapping[float, tuple[ArrayLike, ArrayLike]]
+) -> None:
+    """Draw central intervals, by nominal coverage, behind the median."""
+    for rank, nominal in enumerate(sorted(bounds, reverse=True)):
+        shade = 0.22 + 0.18 * rank
+        band(ax, at, *bounds[nominal], "C0", shade, percent(nominal, "interval"))
+    ax.plot(at, middle, color="C0", label="median", marker="o" if len(middle) == 1 else None)
+
+
+def draw_epistemic(ax: Axes, at: Any, mean: ArrayLike, variance: Array) -> None:
+    """Shade where 90 % of the posterior's networks see their mean."""
+    middle = np.asarray(mean, dtype=np.float64)
+    reach = _NINETY * np.sqrt(np.maximum(variance, 0.0))
+    band(ax, at, middle - reach, middle + reach, "C1", 0.6, "epistemic part")
 
 
 def plot_paths(
@@ -135,12 +150,12 @@ def plot_paths(
         look |= {"marker": "o", "linestyle": "none"}
     for place, path in enumerate(chosen):
         ax.plot(dates[len(past) :], path, **look, label="_path" if place else "sample paths")
-    _draw_observed(ax, dates, past, paths.shape[1], observed)
-    _label(ax, forecast, name, unit)
+    draw_observed(ax, dates, past, paths.shape[1], observed)
+    label(ax, name or getattr(forecast, "item_id", None), unit)
     return ax
 
 
-def _draw_observed(
+def draw_observed(
     ax: Axes, dates: Any, past: Array, steps: int, observed: ArrayLike | None
 ) -> None:
     """Draw what was observed before and during the forecast, and mark where this begins."""
@@ -160,7 +175,8 @@ def _draw_observed(
         ax.set_xlim(dates[0], dates[-1] + half)
 
 
-def _label(ax: Axes, forecast: Any, name: str | None, unit: str | None) -> None:
-    series = name or getattr(forecast, "item_id", None) or "target"
-    ax.set_ylabel(f"{series} ({unit})" if unit else str(series))
+def label(ax: Axes, series: Any, unit: str | None) -> None:
+    """Name the series, or the target, with its unit, and write short dates."""
+    what = "target" if series is None else str(series)
+    ax.set_ylabel(f"{what} ({unit})" if unit else what)
     date_axis(ax)
