@@ -111,7 +111,7 @@ class FramePredictor:
         if not isinstance(df, FrameDataset):
             names = {"item_id": item_id, "timestamp": timestamp, "target": target}
             df = self._dataset(df, future_covariates, names)
-        _warn_of_dark_ends(df, self.prediction_length)
+            _warn_of_dark_ends(df, self.prediction_length)
         builder = FrameBuilder(
             df, self.lead_time, self.prediction_length, columns, keep_paths=return_samples
         )

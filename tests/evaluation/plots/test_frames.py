@@ -61,6 +61,14 @@ def test_it_draws_one_series_with_what_came_before_and_during(ax: Axes) -> None:
     assert ax.get_ylabel() == "south (l)"
 
 
+def test_gaps_of_the_history_stay_open(ax: Axes) -> None:
+    known = sales().query("shop == 'north'")
+    gap = known["day"] == BEGIN - pd.Timedelta(days=2)
+    plot_frame(forecasts(("north",)), known[~gap], ax=ax)
+    (past,) = [one for one in ax.get_lines() if len(one.get_xdata()) == 2 * STEPS]
+    np.testing.assert_array_equal(past.get_ydata()[-3:], [54, np.nan, 56])
+
+
 def test_of_a_cross_validation_the_latest_cutoff_is_drawn(ax: Axes) -> None:
     parts = []
     for back, level in ((STEPS, 50.0), (0, 10.0)):

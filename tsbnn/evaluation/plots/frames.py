@@ -48,7 +48,7 @@ def plot_frame(
         The target's column in ``history``; not needed where this has one column of numbers, or the
         forecasts were cross-validated.
     steps_before
-        How many rows before the forecast are drawn; by default twice those of the forecast.
+        How many steps before the forecast are drawn; by default twice those of the forecast.
     smooth
         Steps over which the epistemic variance is averaged.
     unit, name, ax
@@ -74,7 +74,7 @@ def plot_frame(
         values.index = _stamps(known, columns)
         values = values.sort_index()
         count = 2 * len(rows) if steps_before is None else steps_before
-        past = values[values.index < stamps[0]].tail(count)
+        past = _before(values, stamps, count)
         came = values.reindex(stamps).to_numpy()
         observed = came if observed is None else observed
         observed = None if np.isnan(observed).all() else observed
@@ -132,6 +132,17 @@ def _of(frame: pd.DataFrame, columns: _Columns, series: Hashable) -> pd.DataFram
     if rows.empty:
         raise ValueError(f"there is no series {series!r}; the first is {there[0]!r}")
     return rows
+
+
+def _before(values: pd.Series, stamps: pd.DatetimeIndex, count: int) -> pd.Series:
+    """The steps before a forecast, with gaps as NaN where its own steps tell their grid."""
+    freq = pd.infer_freq(stamps) if len(stamps) > 2 else None
+    if freq is not None:
+        grid = pd.date_range(end=stamps[0], periods=count + 1, freq=freq)[:-1]
+        found = values.reindex(grid).loc[values.index.min() :]
+        if found.notna().any():
+            return found
+    return values[values.index < stamps[0]].tail(count)
 
 
 def _target(history: pd.DataFrame, columns: _Columns) -> Any:
