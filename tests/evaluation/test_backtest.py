@@ -297,6 +297,7 @@ def test_business_days_cause_no_warning_of_ours(recwarn):
         ({"models": [Fake()]}, TypeError, "models must be a dict of estimators by name, not list"),
         ({"data": pd.DataFrame({"target": [1.0]})}, TypeError, r"tsbnn\.from_frame makes one"),
         ({"models": {"x": "deepar"}}, TypeError, "'x': str is no GluonTS estimator"),
+        ({"seeds": 3}, ValueError, r"seeds must be several, such as \(3,\), not 3"),
         ({"baselines": {"y": Fake(7)}}, ValueError, "'y' has prediction_length=7"),
         ({"data": []}, ValueError, "no series"),
         ({"data": [*series(1), *series(1)]}, ValueError, "item_id 's0'"),

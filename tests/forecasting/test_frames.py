@@ -245,6 +245,8 @@ def test_what_is_asked_for_is_checked(plain, tiny, series) -> None:
             FrameColumns(levels=wrong)
     with pytest.raises(ValueError, match=r"2 of them are called '0\.123457', by six digits"):
         FrameColumns(quantiles=[0.12345678, 0.12345679])
+    with pytest.raises(TypeError, match="must be a ConformalCalibration, not float"):
+        plain.predict_frame(sales(), calibration=0.9)
     assert FrameColumns(quantiles=[0.1, 0.1]).names.count("0.1") == 1
     renamed = sales().rename(columns={"unique_id": "path"})
     plain.predict_frame(renamed, item_id="path")

@@ -192,6 +192,8 @@ def _check_arguments(
             raise ValueError(
                 f"model {name!r} has prediction_length={length}, the backtest {prediction_length}"
             )
+    if isinstance(seeds, int):
+        raise ValueError(f"seeds must be several, such as ({seeds},), not {seeds}")
     wrong = [seed for seed in seeds if not isinstance(seed, int | np.integer) or seed < 0]
     if wrong or not len(seeds) or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be different integers of at least 0, not {list(seeds)}")

@@ -64,6 +64,8 @@ class FrameColumns:
     ValueError
         For a quantile outside of (0, 1), a level outside of (1, 100), and for two that are called
         alike, since names have six digits.
+    TypeError
+        For a calibration that has no ``quantile``.
     """
 
     def __init__(
@@ -72,6 +74,10 @@ class FrameColumns:
         levels: Sequence[float] = LEVELS,
         calibration: Calibration | None = None,
     ) -> None:
+        if calibration is not None and not hasattr(calibration, "quantile"):
+            raise TypeError(
+                f"calibration must be a ConformalCalibration, not {type(calibration).__name__}"
+            )
         self.calibration = calibration
         self.quantiles = {"median": 0.5}
         for quantile in _numbers(quantiles, "quantiles", (0, 1), "(0.1, 0.9)"):
