@@ -41,7 +41,7 @@ ARROWS = {
         "foreign",
         "gluonts jinja2 lightning matplotlib numba numpy orjson pandas properscoring scipy torch",
     ),
-    "plotting": may("evaluation", ""),
+    "plotting": may("datasets evaluation", "matplotlib numpy pandas"),
     "cli": may(
         "evaluation plotting datasets forecaster forecasting inference networks",
         "matplotlib numpy orjson pandas rich torch typer yaml",

@@ -81,9 +81,52 @@ def test_other_tools_frames(observed: pd.DataFrame, tmp_path: Path) -> None:
     assert of(tmp_path / "forecast.csv", tmp_path / "other.csv", *named) == scores
     shown = run("evaluate", tmp_path / "forecast.csv", tmp_path / "actual.csv")
     assert shown.exit_code == 0
+    assert "taken for no forecasts, and ignored: Naive" in shown.stderr
     assert "80 % interval: coverage" in shown.stdout
     assert "● " in shown.stdout
     assert "mean wQL is over 0.1, 0.5, 0.9" in shown.stdout
+
+
+def test_forecasts_and_values_meet_at_one_time_whatever_their_zones(tmp_path: Path) -> None:
+    hours = pd.date_range("2024-01-01", periods=48, freq="h", tz="UTC")
+    y = 100 + 50 * np.sin(np.arange(48) * 2 * np.pi / 24)
+    elsewhere = hours.tz_convert("Etc/GMT-2")
+    pd.DataFrame({"ds": elsewhere, "y": y}).to_csv(tmp_path / "actual.csv", index=False)
+    ahead = pd.DataFrame({"ds": hours[24:], "median": y[24:], "lo-80": y[24:] - 1})
+    ahead.assign(**{"hi-80": y[24:] + 1}).to_csv(tmp_path / "forecast.csv", index=False)
+    (scores,) = of(tmp_path / "forecast.csv", tmp_path / "actual.csv").values()
+    assert scores["nd"] == pytest.approx(0.0)
+    assert scores["coverage_80"] == 1.0
+
+
+def test_ids_of_zero_and_columns_of_other_names_have_their_mase(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    days = pd.date_range("2023-11-01", periods=75)
+    parts = [pd.DataFrame({"key": i, "index": days, "y": rng.normal(size=75)}) for i in (0, 1)]
+    actual = pd.concat(parts)
+    actual.to_csv(tmp_path / "actual.csv", index=False)
+    ahead = actual[actual["index"] >= "2024-01-01"].drop(columns="y").assign(Naive=3)
+    ahead.columns = ["unique_id", "ds", "Naive"]
+    ahead.to_csv(tmp_path / "forecast.csv", index=False)
+    named = ("--item-id", "key", "--timestamp", "index")
+    scores = of(tmp_path / "forecast.csv", tmp_path / "actual.csv", *named)["Naive"]
+    by_hand = []
+    for part in parts:
+        past, came = part["y"][part["index"] < "2024-01-01"], part["y"].tail(14)
+        by_hand.append(np.abs(came - 3).mean() / np.abs(np.diff(past)).mean())
+    assert scores["mase"] == pytest.approx(np.mean(by_hand))
+
+
+@pytest.mark.parametrize("name", ["model", "metric", "value"])
+def test_ids_survive_in_scores_by_series(name: str, tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=3)
+    frame = pd.concat([pd.DataFrame({name: i, "ds": days, "y": 1.0}) for i in ("a", "b")])
+    frame.assign(median=1.5).to_csv(tmp_path / "forecast.csv", index=False)
+    out = tmp_path / "scores.csv"
+    columns = ("--item-id", name)
+    done = run("evaluate", tmp_path / "forecast.csv", *columns, "--by-series", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert set(pd.read_csv(out)["item_id"]) == {"a", "b"}
 
 
 def test_samples(model: Path, past_file: Path, observed: pd.DataFrame, tmp_path: Path) -> None:

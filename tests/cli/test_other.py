@@ -175,7 +175,7 @@ def test_columns_of_other_tools(column: str, model: str, level: float) -> None:
     from tsbnn.cli.forecast_frames import read_forecasts
 
     table = pd.DataFrame({"ds": ["2024-01-01"], column: [3.0], "price": [1.0], "x": ["a"]})
-    _, (found,) = read_forecasts(table, ["ds"], "y", "f")
+    _, (found,), _ = read_forecasts(table, ["ds"], "y", "f")
     assert isinstance(found, Forecasts)
     assert found.name == model
     assert list(found.quantiles) == [level]

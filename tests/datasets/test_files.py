@@ -28,6 +28,24 @@ def test_decimal_commas(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_frame(tmp_path / "a.csv"), FRAME)
 
 
+@pytest.mark.parametrize("ids", [["0123", "123"], ["1E5", "77"], ["00001", "2"]])
+def test_ids_stay_as_they_are_written(ids: list[str], tmp_path: Path) -> None:
+    frame = pd.DataFrame({"shop": ids, "unique_id": ids, "sold": [1.5, 2.5]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert read_frame(tmp_path / "a.csv")["unique_id"].tolist() == ids
+    assert read_frame(tmp_path / "a.csv", item_id="shop")["shop"].tolist() == ids
+    plain = frame.assign(unique_id=[7, 12])
+    plain.to_csv(tmp_path / "b.csv", index=False)
+    assert read_frame(tmp_path / "b.csv")["unique_id"].tolist() == [7, 12]
+
+
+def test_what_excel_writes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sep=;\nday;sold\n2024-01-01;1,5\n")
+    assert read_frame(tmp_path / "a.csv").iloc[0].tolist() == ["2024-01-01", 1.5]
+    (tmp_path / "b.csv").write_text("day,sold\n2024-01-01,5,\n2024-01-02,6,\n")
+    assert read_frame(tmp_path / "b.csv")["sold"].tolist() == [5, 6]
+
+
 def test_parquet(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     FRAME.to_parquet(tmp_path / "a.parquet")

@@ -72,7 +72,7 @@ def backtest_data(
         raise UsageError(
             f"--prediction-length is needed: how many steps of {name_of(path)} to forecast"
         )
-    table = read_table(path, stream)
+    table = read_table(path, stream, given.get("item_id"))
     with about(path):
         frame = from_frame(table, **given).training
     shortest = int(frame.lengths.min())

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import typer
 
-FAILED, USAGE, BAD_DATA, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, BAD_DATA, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 EXIT_CODES = "Exit codes: 0 ok, 1 failed, 2 usage, 3 bad data, 130 interrupted."
 
 # Arguments of Python that messages of the package name, as options of the commands.
@@ -95,6 +95,9 @@ def told(debug: bool, quiet: bool) -> Iterator[None]:
             # Lightning turns Ctrl-C into this.
             if isinstance(error.__context__, KeyboardInterrupt):
                 _leave("interrupted", INTERRUPTED)
+            if type(error).__name__ == "SIGTERMException":
+                # Lightning ends training so, with no code: others would read it as success.
+                _leave("terminated", TERMINATED)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the user reads a line
             if debug:

@@ -13,7 +13,7 @@ from tsbnn.cli import options as o
 from tsbnn.cli.errors import BadDataError, UsageError, one_line
 from tsbnn.cli.output import print_json, say
 from tsbnn.cli.progress import Report, stages
-from tsbnn.cli.tables import about, check_inputs, check_output, name_of, read_table, write_table
+from tsbnn.cli.tables import about, check_inputs, check_output, name_of, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +81,14 @@ def evaluate(
         stage("reading")
         names = Names(item_id, timestamp, target)
         table, models = open_forecasts(forecast, stream, names)
+        if table.ignored:
+            listed = ", ".join(table.ignored)
+            say(f"tsbnn: warning: taken for no forecasts, and ignored: {listed}", quiet)
         if actuals is None:
             with about(forecast):
                 actual, came = table.values, None
         else:
-            came = open_actuals(actuals, stream, names)
+            came = open_actuals(actuals, stream, names, table.zone)
             with about(actuals):
                 actual = matched(table, came)
             if np.isnan(actual).all():
@@ -126,19 +129,17 @@ def _scale(
     quiet: bool,
 ) -> Array | None:
     """Seasonal error of each row's history, None where there is none."""
-    from tsbnn.cli.matching import dataset_of
+    from tsbnn.cli.matching import dataset_of, history_of
     from tsbnn.cli.scoring import seasonal_scale
     from tsbnn.datasets import FrameError
     from tsbnn.evaluation.baselines import default_season
 
     dataset: FrameDataset
     if history is not None:
-        frame = read_table(history, stream)
-        with about(history):
-            dataset = dataset_of(frame, names, freq)
+        dataset = history_of(history, stream, names, freq)
     elif came is not None and (came.keys["stamp"] < table.keys["stamp"].min()).any():
         try:
-            dataset = dataset_of(came.frame, names, freq)
+            dataset = dataset_of(came, freq)
         except FrameError as error:
             say(f"tsbnn: warning: no MASE: {one_line(error)}", quiet)
             return None
@@ -182,7 +183,9 @@ def _by_series(
 
     from tsbnn.cli.scoring import scores
 
-    name = "item_id" if table.item_id is None else table.item_id
+    name = table.item_id
+    if name is None or name in ("model", "metric", "value"):
+        name = "item_id"
     groups = _rows_by_series(table)
     rows: list[dict[Any, Any]] = []
     for count, (item, places) in enumerate(groups.items(), start=1):

@@ -96,7 +96,7 @@ def fit(
             seed=seed,
         )
         stage("reading")
-        frame = read_table(data, stream)
+        frame = read_table(data, stream, item_id)
         began = time.perf_counter()
         with about(data):
             forecaster.fit(frame, progress=stage("training"))

@@ -104,6 +104,9 @@ def forecast(
     check_output(samples, as_json, "--samples")
     if samples is not None and samples == out:
         raise UsageError("--samples and --out are the same file")
+    for option, written in (("--out", out), ("--samples", samples)):
+        if written is not None and written != STREAM and written in (data, future_covariates):
+            raise UsageError(f"{option} is a file that is read: it would be overwritten")
     asked = {
         "quantiles": numbers("quantiles", quantiles, 1),
         "levels": numbers("levels", levels, 100),
@@ -115,8 +118,13 @@ def forecast(
         torch.set_num_threads(threads)
         predictor, predict = _load(model)
         stage("reading")
-        frame = read_table(data, stream)
-        ahead = None if future_covariates is None else read_table(future_covariates, stream)
+        schema = predictor.frame_schema
+        known = None if schema is None or schema.item_id is None else str(schema.item_id)
+        ids = item_id or known
+        frame = read_table(data, stream, ids)
+        ahead = None
+        if future_covariates is not None:
+            ahead = read_table(future_covariates, stream, ids)
         with about(data, future_covariates):
             found = predict(
                 frame,

@@ -110,7 +110,7 @@ class Forecasts:
 
 def read_forecasts(
     table: pd.DataFrame, places: Iterable[Any], target: Any, name: str
-) -> tuple[pd.DataFrame, list[Forecasts]]:
+) -> tuple[pd.DataFrame, list[Forecasts], list[str]]:
     """Find the forecasts in a table.
 
     Parameters
@@ -126,8 +126,9 @@ def read_forecasts(
 
     Returns
     -------
-    table, forecasts
-        The table with one row for each series and time, and each model's forecasts of its rows.
+    table, forecasts, ignored
+        The table with one row for each series and time, each model's forecasts of its rows, and
+        columns of numbers that are no forecasts, or points beside models with intervals.
 
     Raises
     ------
@@ -167,27 +168,31 @@ def read_forecasts(
                 setattr(of(found), found["point"], _numbers(table, column))
         else:
             rest.append(column)
+    ignored = []
     for column in rest:
         if str(column) in models:
             models[str(column)].mean = _numbers(table, column)
+        elif table[column].dtype.kind in "fiu":
+            ignored.append(str(column))
     for model, columns in paths.items():
         models[model].samples = np.stack(columns, axis=1)
     if not models:  # tools that forecast points name their columns by the model alone
         for column in rest:
-            if table[column].dtype.kind == "f":
+            if table[column].dtype.kind in "fiu":
                 models[str(column)] = Forecasts(str(column), mean=_numbers(table, column))
+        ignored = []
     if not models:
         raise BadDataError(
             "no column is a forecast; known are quantiles (0.1), bounds (lo-80, hi-80), mean and "
             "median, each also behind a model's name (NHITS-lo-80), and sample paths (path and "
             f"value). The columns: {', '.join(str(column) for column in table.columns)}"
         )
-    return table, [model.complete() for model in models.values()]
+    return table, [model.complete() for model in models.values()], ignored
 
 
 def _long_samples(
     table: pd.DataFrame, keys: list[Any], path: str, name: str
-) -> tuple[pd.DataFrame, list[Forecasts]]:
+) -> tuple[pd.DataFrame, list[Forecasts], list[str]]:
     counts = table.groupby(keys, sort=False)[path].size()
     if counts.nunique() > 1 or table.duplicated([*keys, path]).any():
         raise BadDataError(
@@ -196,7 +201,7 @@ def _long_samples(
     ordered = table.sort_values([*keys, path], kind="stable")
     count = int(counts.iloc[0])
     samples = _numbers(ordered, "value").reshape(-1, count)
-    return ordered.iloc[::count], [Forecasts(name, samples=samples).complete()]
+    return ordered.iloc[::count], [Forecasts(name, samples=samples).complete()], []
 
 
 def _numbers(table: pd.DataFrame, column: Any) -> Array:

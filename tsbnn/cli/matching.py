@@ -43,6 +43,10 @@ class Table:
         several times.
     target
         The column of actual values.
+    zone
+        The time zone of the timestamps, None for none.
+    ignored
+        Columns of numbers that are no forecasts.
     """
 
     frame: pd.DataFrame
@@ -50,6 +54,8 @@ class Table:
     item_id: Hashable
     timestamp: Hashable
     target: Hashable
+    zone: Any = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def values(self) -> Array:
@@ -61,6 +67,13 @@ class Table:
         ids = None if self.item_id is None else self.frame[self.item_id]
         return read_numbers(column, "target", TargetError, ids, "NaN where missing")
 
+    def in_zone(self, zone: Any) -> Table:
+        """The same on the clock of another zone, if both have one."""
+        if zone is None or self.zone is None:
+            return self
+        stamps = self.keys["stamp"].dt.tz_localize(self.zone).dt.tz_convert(zone)
+        return replace(self, keys=self.keys.assign(stamp=stamps.dt.tz_localize(None)), zone=zone)
+
     def without_repetition(self) -> Table:
         """The same with one row for each series and time: actual values of all cutoffs."""
         first = ~self.keys.duplicated(["item", "stamp"]).to_numpy()
@@ -70,17 +83,17 @@ class Table:
 
 def open_forecasts(path: Path, stream: Format, names: Names) -> tuple[Table, list[Forecasts]]:
     """Read forecasts from a file or standard input."""
-    frame = read_table(path, stream)
+    frame = read_table(path, stream, names.item_id)
     with about(path):
         table = _table(frame, names)
         places = [table.item_id, table.timestamp, "cutoff"]
         places = [place for place in places if place in frame]
         name = "forecast" if path == STREAM else path.name.partition(".")[0]
         try:
-            rows, models = read_forecasts(frame, places, table.target, name)
+            rows, models, ignored = read_forecasts(frame, places, table.target, name)
         except BadDataError as error:
             raise BadDataError(f"{name_of(path)}: {error}") from error
-        table = _table(rows, names)
+        table = replace(_table(rows, names), ignored=tuple(ignored))
         twice = table.keys.duplicated()
         if twice.any():
             first = int(np.flatnonzero(twice)[0])
@@ -92,9 +105,9 @@ def open_forecasts(path: Path, stream: Format, names: Names) -> tuple[Table, lis
     return table, models
 
 
-def open_actuals(path: Path, stream: Format, names: Names) -> Table:
-    """Read actual values from a file or standard input."""
-    frame = read_table(path, stream)
+def open_actuals(path: Path, stream: Format, names: Names, zone: Any = None) -> Table:
+    """Read actual values from a file or standard input; on the clock of the forecasts' zone."""
+    frame = read_table(path, stream, names.item_id)
     with about(path):
         table = _table(frame, names)
         twice = table.keys.duplicated()
@@ -103,7 +116,7 @@ def open_actuals(path: Path, stream: Format, names: Names) -> Table:
             raise BadDataError(
                 f"{name_of(path)}: row {frame.index[first]}: {_place(table, first)} is there twice"
             )
-    return table
+    return table.in_zone(zone)
 
 
 def matched(forecasts: Table, actuals: Table) -> Array:
@@ -129,13 +142,24 @@ def no_match(forecasts: Table, actuals: Table, files: tuple[Path, Path]) -> BadD
     )
 
 
-def dataset_of(frame: pd.DataFrame, names: Names, freq: str | None) -> FrameDataset:
+def history_of(path: Path, stream: Format, names: Names, freq: str | None) -> FrameDataset:
+    """Read actual values from a file or standard input, on a regular grid."""
+    frame = read_table(path, stream, names.item_id)
+    with about(path):
+        return dataset_of(_table(frame, names), freq)
+
+
+def dataset_of(table: Table, freq: str | None) -> FrameDataset:
     """Actual values on a regular grid, without covariates."""
+    import pandas as pd
+
     from tsbnn.datasets import from_frame
 
-    return from_frame(
-        frame, item_id=names.item_id, timestamp=names.timestamp, target=names.target, freq=freq
-    )
+    columns = {"timestamp": table.keys["stamp"].to_numpy(), "target": table.values}
+    if table.item_id is not None:
+        columns["item_id"] = table.keys["item"].to_numpy()
+    frame = pd.DataFrame(columns, index=table.frame.index)
+    return from_frame(frame, item_id="item_id" if table.item_id is not None else None, freq=freq)
 
 
 def _there(frame: pd.DataFrame, name: str | None) -> str | None:
@@ -155,14 +179,15 @@ def _table(frame: pd.DataFrame, names: Names) -> Table:
     if timestamp not in frame and names.timestamp is not None:
         timestamp = names.timestamp
     ids = None if item_id is None else take(frame, item_id, "item_id")
-    stamps = read_timestamps(take(frame, timestamp, "timestamp"), ids).stamps
+    stamps, _, zone = read_timestamps(take(frame, timestamp, "timestamp"), ids)
     keys: dict[str, Any] = {
         "item": np.full(len(frame), "") if ids is None else ids.astype(str).to_numpy(),
         "stamp": stamps,
     }
     if "cutoff" in frame:
         keys["cutoff"] = read_timestamps(frame["cutoff"], ids).stamps
-    return Table(frame, pd.DataFrame(keys), item_id, timestamp, find_target(frame, names.target))
+    target = find_target(frame, names.target)
+    return Table(frame, pd.DataFrame(keys), item_id, timestamp, target, zone)
 
 
 def _place(table: Table, row: int) -> str:

@@ -96,7 +96,7 @@ def plot(
             )
         came = table.without_repetition() if table.target in table.frame else None
         if actuals is not None:
-            came = open_actuals(actuals, stream, names)
+            came = open_actuals(actuals, stream, names, table.zone)
         there = list(dict.fromkeys(table.keys["item"]))
         wanted = o.names(series) or there
         unknown = [name for name in wanted if name not in there]

@@ -87,7 +87,8 @@ def seasonal_scale(forecasts: Table, history: FrameDataset, season: int) -> Arra
 
     longest = int(history.lengths.max())
     stamps = history.timestamps(-longest, longest)
-    place = {str(item or ""): number for number, item in enumerate(history.item_ids)}
+    names = ["" if item is None else str(item) for item in history.item_ids]
+    place = {name: number for number, name in enumerate(names)}
     keys = forecasts.keys
     by = ["item", "cutoff"] if "cutoff" in keys else ["item"]
     result = np.full(len(keys), np.nan)

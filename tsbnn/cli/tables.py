@@ -20,8 +20,8 @@ STDIN = "standard input"
 _CSV, _PARQUET = (".csv", ".csv.gz"), (".parquet", ".pq")
 
 
-def read_table(path: Path, stream: Format) -> pd.DataFrame:
-    """Read a table from a file or, for ``-``, from standard input.
+def read_table(path: Path, stream: Format, item_id: str | None = None) -> pd.DataFrame:
+    """Read a table from a file or, for ``-``, from standard input; ids stay as they are written.
 
     Rows of a CSV file are labelled by their lines, the header being line 1: messages speak of rows
     by these labels.
@@ -39,12 +39,12 @@ def read_table(path: Path, stream: Format) -> pd.DataFrame:
             file = Path(folder) / f"input.{stream.value}"
             file.write_bytes(content)
             try:
-                table = read_frame(file)
+                table = read_frame(file, item_id)
             except FrameFileError as error:
                 raise BadDataError(str(error).replace(str(file), STDIN)) from error
         is_csv = stream is Format.CSV
     else:
-        table = read_frame(path)
+        table = read_frame(path, item_id)
         is_csv = not path.name.lower().endswith(_PARQUET)
     if is_csv:
         table.index = table.index + 2

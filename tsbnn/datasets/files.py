@@ -5,23 +5,31 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from tsbnn.datasets.errors import FrameFileError
+from tsbnn.datasets.schema import ITEM_IDS
 
 
-def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_frame(path: str | os.PathLike[str], item_id: str | None = None) -> pd.DataFrame:
     """Read a table from a CSV file (.csv, .tsv, .txt, also compressed) or a Parquet file.
 
     Columns in a CSV file are separated by commas, semicolons or tabs, as its first line shows;
-    where they are not commas, numbers such as 1,5 have a decimal comma.
+    where they are not commas, numbers such as 1,5 have a decimal comma. A first line ``sep=;``, as
+    Excel writes it, counts.
 
     Parameters
     ----------
     path
         The file.
+    item_id
+        The column that tells series apart, by default ``item_id`` or ``unique_id``. In a CSV file
+        it stays text where numbers would lose something of it: 007 is not 7.
 
     Returns
     -------
@@ -55,7 +63,7 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
         header = pd.read_csv(
             path, header=None, nrows=1, sep="\x00", quoting=csv.QUOTE_NONE, dtype=str
         )
-        frame = _read_csv(path, _separator(str(header.iat[0, 0])))
+        frame = _read_csv(path, str(header.iat[0, 0]), ITEM_IDS if item_id is None else (item_id,))
     except pd.errors.EmptyDataError:
         raise FrameFileError(f"{path} is empty; its first line must name the columns") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
@@ -72,13 +80,27 @@ def _separator(header: str) -> str:
     return max((",", ";", "\t"), key=header.count)
 
 
-def _read_csv(path: Path, separator: str) -> pd.DataFrame:
-    frame = pd.read_csv(path, sep=separator)
-    if separator == ",":
-        return frame
-    with_commas = pd.read_csv(path, sep=separator, decimal=",")
-    numbers = [len(table.select_dtypes("number").columns) for table in (frame, with_commas)]
-    return with_commas if numbers[1] > numbers[0] else frame
+def _read_csv(path: Path, first_line: str, ids: Iterable[str]) -> pd.DataFrame:
+    told = re.fullmatch(r'"?sep=(.)"?', first_line)
+    separator = told[1] if told else _separator(first_line)
+
+    def read(**options: Any) -> pd.DataFrame:
+        # Without an index column: a separator at the end of each row would make one of the first.
+        rest: dict[str, Any] = {"index_col": False, "skiprows": 1 if told else 0, **options}
+        table: pd.DataFrame = pd.read_csv(path, sep=separator, **rest)
+        return table
+
+    frame = read()
+    if separator != ",":
+        with_commas = read(decimal=",")
+        numbers = [len(table.select_dtypes("number").columns) for table in (frame, with_commas)]
+        frame = with_commas if numbers[1] > numbers[0] else frame
+    for name in ids:
+        if name in frame and pd.api.types.is_numeric_dtype(frame[name]):
+            text = read(usecols=[name], dtype=str)[name]
+            if (text != frame[name].astype(str))[text.notna()].any():
+                frame[name] = text
+    return frame
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

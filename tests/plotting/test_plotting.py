@@ -16,8 +16,8 @@ import tsbnn
 from tests.evaluation.plots.marks import forecast
 from tests.evaluation.plots.test_calibration import COVERAGES
 from tests.evaluation.plots.test_comparisons import ranked, selective
-from tests.evaluation.plots.test_frames import forecasts, sales
 from tests.evaluation.plots.test_training import DIAGNOSTICS
+from tests.plotting.test_frames import forecasts, sales
 from tsbnn.evaluation import compare_ranks
 from tsbnn.plotting import plot_forecast, plot_pit, style
 

@@ -21,8 +21,8 @@ from tsbnn.evaluation.plots.comparisons import (
 )
 from tsbnn.evaluation.plots.decomposition import plot_decomposition, plot_epistemic_share
 from tsbnn.evaluation.plots.forecasts import plot_forecast, plot_paths
-from tsbnn.evaluation.plots.frames import plot_frame
 from tsbnn.evaluation.plots.training import plot_posterior_spread, plot_training
+from tsbnn.plotting.frames import plot_frame
 
 __all__ = [
     "plot_critical_differences",

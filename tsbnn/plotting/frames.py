@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsbnn.datasets.columns import as_table, read_numbers, take
+from tsbnn.datasets.errors import TargetError
+from tsbnn.datasets.timestamps import read_timestamps
 from tsbnn.evaluation.epistemic import running_mean
 from tsbnn.evaluation.plots.drawing import axes
 from tsbnn.evaluation.plots.forecasts import draw_epistemic, draw_fan, draw_observed, label
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 def plot_frame(
     forecast: pd.DataFrame,
-    history: pd.DataFrame | None = None,
+    history: pd.DataFrame | pd.Series | None = None,
     *,
     series: Hashable = None,
     target: Hashable = None,
@@ -41,7 +44,8 @@ def plot_frame(
         A frame of :meth:`tsbnn.Forecaster.predict` or :meth:`tsbnn.Forecaster.cross_validation`,
         whose latest cutoff is drawn.
     history
-        A frame with the same columns of ids and timestamps, and one of the target.
+        What the forecaster was fitted on, or the like: the same columns of ids and timestamps (or
+        dates as the index), and one of the target. Zones may differ; a Series will do.
     series
         The id of the series; not needed where there is one.
     target
@@ -57,24 +61,24 @@ def plot_frame(
     Raises
     ------
     ValueError
-        If a column is missing, there are several series and none is chosen, or the target's column
-        is not told.
+        If a column is missing, there are several series and none is chosen, the target's column
+        is not told, or the history cannot be read.
     """
-    columns = _columns(forecast, target)
-    rows = _of(forecast, columns, series)
+    if steps_before is not None and steps_before < 0:
+        raise ValueError(f"steps_before must be at least 0, not {steps_before}")
+    columns = _columns(forecast)
+    rows = _of(forecast, columns.item_id, series)
     if columns.cutoff is not None:
         rows = rows[rows[columns.cutoff] == rows[columns.cutoff].max()]
-    rows = rows.sort_values(columns.timestamp)
-    stamps, past, observed = _stamps(rows, columns), None, None
-    if columns.target is not None and columns.target in rows:
-        observed = rows[columns.target].to_numpy(dtype=np.float64)
+    read = read_timestamps(rows[columns.timestamp], None)
+    rows, stamps = rows.iloc[np.argsort(read.stamps)], read.stamps.sort_values()
+    item = None if columns.item_id is None else rows[columns.item_id].iloc[0]
+    past, observed = None, None
+    if columns.actual is not None:
+        observed = rows[columns.actual].to_numpy(dtype=np.float64)
     if history is not None:
-        known = _of(history, columns, rows[columns.item_id].iloc[0] if columns.item_id else None)
-        values = known[_target(known, columns)].astype(np.float64)
-        values.index = _stamps(known, columns)
-        values = values.sort_index()
-        count = 2 * len(rows) if steps_before is None else steps_before
-        past = _before(values, stamps, count)
+        values = _values(history, columns, item, target, read.zone)
+        past = _before(values, stamps, 2 * len(rows) if steps_before is None else steps_before)
         came = values.reindex(stamps).to_numpy()
         observed = came if observed is None else observed
         observed = None if np.isnan(observed).all() else observed
@@ -91,7 +95,7 @@ def plot_frame(
     dates = stamps if past is None else past.index.append(stamps)
     before = np.empty(0) if past is None else past.to_numpy()
     draw_observed(ax, dates, before, len(rows), observed)
-    label(ax, name or (None if columns.item_id is None else rows[columns.item_id].iloc[0]), unit)
+    label(ax, name or item, unit)
     return ax
 
 
@@ -101,37 +105,63 @@ class _Columns(NamedTuple):
     item_id: Any
     timestamp: Any
     cutoff: Any
-    target: Any
+    actual: Any
 
 
-def _columns(forecast: pd.DataFrame, target: Hashable) -> _Columns:
+def _columns(forecast: pd.DataFrame) -> _Columns:
     """Read them off: before ``mean`` stand ids, timestamps, and what cross-validation adds."""
     missing = [name for name in ("mean", "median", "epistemic_std") if name not in forecast]
     names = list(forecast.columns)
     leading = names[: names.index("mean")] if not missing else []
-    cutoff = "cutoff" if "cutoff" in leading else None
-    if cutoff is not None:
-        target, leading = leading[-1], leading[: leading.index(cutoff)]
+    cutoff, actual = ("cutoff", leading[-1]) if "cutoff" in leading else (None, None)
+    leading = leading[: leading.index(cutoff)] if cutoff else leading
     if missing or len(leading) not in (1, 2) or forecast.empty:
         what = f"it has no column {missing[0]!r}" if missing else "its first columns are not known"
         raise ValueError(f"forecast must be a frame of Forecaster.predict: {what}")
-    return _Columns(leading[0] if len(leading) == 2 else None, leading[-1], cutoff, target)
+    return _Columns(leading[0] if len(leading) == 2 else None, leading[-1], cutoff, actual)
 
 
-def _of(frame: pd.DataFrame, columns: _Columns, series: Hashable) -> pd.DataFrame:
+def _of(frame: pd.DataFrame, item_id: Any, series: Hashable) -> pd.DataFrame:
     """The rows of one series."""
-    for name in (columns.item_id, columns.timestamp):
-        if name is not None and name not in frame:
-            raise ValueError(f"history has no column {name!r}, which the forecasts have")
-    if columns.item_id is None:
+    if item_id is None:
+        if series is not None:
+            raise ValueError(f"there is no series {series!r}: the forecasts have no ids")
         return frame
-    there = frame[columns.item_id].unique()
+    ids = take(frame, item_id, "item_id")
+    there = ids.unique()
     if series is None and len(there) > 1:
         raise ValueError(f"there are {len(there)} series: choose one, as series={there[0]!r}")
-    rows = frame if series is None else frame[frame[columns.item_id] == series]
+    rows = frame if series is None else frame[(ids == series).to_numpy()]
     if rows.empty:
         raise ValueError(f"there is no series {series!r}; the first is {there[0]!r}")
     return rows
+
+
+def _values(
+    history: pd.DataFrame | pd.Series, columns: _Columns, item: Any, target: Hashable, zone: Any
+) -> pd.Series:
+    """What was observed of a series, by the time on the forecasts' clock, in order."""
+    target = columns.actual if target is None else target
+    table = as_table(history, "target" if target is None else target, "history")
+    rows = _of(table, columns.item_id, item)
+    if columns.timestamp in table or columns.timestamp in table.index.names:
+        times = take(rows, columns.timestamp, "timestamp", "history")
+    else:
+        times = pd.Series(rows.index, index=rows.index, name="index")
+    if target is None:
+        others = rows.drop(columns=[name for name in columns[:2] if name in rows])
+        found = list(others.select_dtypes("number").columns)
+        if len(found) != 1:
+            raise ValueError(f"history has the columns of numbers {found}: name one as target=")
+        target = found[0]
+    column = take(rows, target, "target", "history")
+    values = read_numbers(column, "target", TargetError, None, "NaN where missing")
+    stamps, _, own = read_timestamps(times, None)
+    if own is not None and zone is not None:
+        stamps = stamps.tz_localize(own).tz_convert(zone).tz_localize(None)
+    if stamps.has_duplicates:
+        raise ValueError(f"history has two rows at {stamps[stamps.duplicated()][0]}")
+    return pd.Series(values, index=stamps).sort_index()
 
 
 def _before(values: pd.Series, stamps: pd.DatetimeIndex, count: int) -> pd.Series:
@@ -143,18 +173,3 @@ def _before(values: pd.Series, stamps: pd.DatetimeIndex, count: int) -> pd.Serie
         if found.notna().any():
             return found
     return values[values.index < stamps[0]].tail(count)
-
-
-def _target(history: pd.DataFrame, columns: _Columns) -> Any:
-    if columns.target is not None:
-        return columns.target
-    numbers = history.drop(columns=[c for c in columns[:2] if c is not None])
-    found = list(numbers.select_dtypes("number").columns)
-    if len(found) != 1:
-        raise ValueError(f"history has the columns of numbers {found}: name one as target=")
-    return found[0]
-
-
-def _stamps(rows: pd.DataFrame, columns: _Columns) -> pd.DatetimeIndex:
-    """Clock times."""
-    return pd.DatetimeIndex(pd.to_datetime(rows[columns.timestamp])).tz_localize(None)

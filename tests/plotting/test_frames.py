@@ -94,6 +94,25 @@ def test_one_series_needs_no_name_and_zones_are_clock_times(ax: Axes) -> None:
     assert ax.get_ylabel() == "target"
 
 
+@pytest.mark.parametrize("kind", ["index", "series", "periods", "german", "elsewhere"])
+def test_histories_are_read_as_a_forecaster_reads_them(kind: str, ax: Axes) -> None:
+    frame = forecasts(("north",)).drop(columns="shop")
+    history = sales().query("shop == 'north'").drop(columns="shop")
+    given = {
+        "index": history.set_index("day"),
+        "series": history.set_index("day")["sales"],
+        "periods": history.assign(day=history["day"].dt.to_period("D")),
+        "german": history.assign(day=history["day"].dt.strftime("%d.%m.%Y")),
+        "elsewhere": history.assign(
+            day=history["day"].dt.tz_localize("UTC").dt.tz_convert("Etc/GMT-2")
+        ),
+    }
+    if kind == "elsewhere":
+        frame["day"] = frame["day"].dt.tz_localize("UTC")
+    plot_frame(frame, given[kind], ax=ax)
+    np.testing.assert_array_equal(line(ax, "observed").get_ydata()[:4], [57, 58, 59, np.nan])
+
+
 def test_no_epistemic_band_where_it_is_not_known(ax: Axes) -> None:
     plot_frame(forecasts(("north",)).assign(epistemic_std=np.nan), ax=ax)
     assert set(bands(ax)) == {"80 % interval", "95 % interval"}
@@ -108,7 +127,19 @@ def test_no_epistemic_band_where_it_is_not_known(ax: Axes) -> None:
         (lambda f: f.drop(columns="median"), {}, "it has no column 'median'"),
         (lambda f: f.iloc[:0], {}, "must be a frame of"),
         (lambda f: f.drop(columns=["shop", "day"]), {}, "its first columns are not known"),
-        (lambda f: f, {"series": "north", "history": sales().drop(columns="day")}, "column 'day'"),
+        (lambda f: f, {"series": "north", "history": sales().drop(columns="shop")}, "shop"),
+        (lambda f: f, {"series": "north", "steps_before": -1}, "steps_before must be at least 0"),
+        (lambda f: f.drop(columns="shop"), {"series": "north"}, "the forecasts have no ids"),
+        (
+            lambda f: f,
+            {"series": "north", "history": pd.concat([sales(), sales()])},
+            "history has two rows at",
+        ),
+        (
+            lambda f: f,
+            {"series": "north", "history": sales(), "target": "sale"},
+            "did you mean 'sales'",
+        ),
         (
             lambda f: f,
             {"series": "north", "history": sales().assign(price=1.0)},
