@@ -10,8 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from tests.cli.running import COLUMNS, run
+from tsbnn.cli.errors import told
 
 ROOT = Path(__file__).resolve().parents[2]
 TSBNN = (sys.executable, "-c", "from tsbnn.cli import app; app()")
@@ -120,3 +123,10 @@ def test_a_reader_that_has_had_enough() -> None:
     said = process.stderr.read()
     assert process.wait(timeout=PATIENCE) == 1
     assert said == b""
+
+
+def test_a_training_that_is_killed_has_not_succeeded(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as left, told(debug=False, quiet=True):
+        raise SIGTERMException
+    assert left.value.exit_code == 143
+    assert "terminated" in capsys.readouterr().err

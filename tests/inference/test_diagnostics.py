@@ -290,3 +290,11 @@ def test_warnings_name_the_layers() -> None:
     optimizer.flat.views(optimizer.posterior.precision)[-1].fill_(1.0)
     [warning] = optimizer.diagnostics().warnings
     assert "above all in 0.weight, 0.bias, 3.weight)" in warning
+
+
+def test_a_posterior_that_has_run_away_is_noticed() -> None:
+    optimizer, _ = trained("elbo")
+    optimizer.flat.views(optimizer.posterior.precision)[0].fill_(1e-6)
+    [warning] = optimizer.diagnostics().warnings
+    assert "has run away: standard deviations reach" in warning
+    assert "(in 0.weight)" in warning

@@ -25,8 +25,12 @@ TO_PRIOR, TO_POINT = 0.95, 0.5
 HELD_BACK = 0.25
 
 
+#: Times the prior's standard deviation beyond which no data put a posterior's.
+TO_NOTHING = 10.0
+
+
 class PosteriorWarning(UserWarning):
-    """The posterior has collapsed: to the prior, or to a point."""
+    """The posterior has collapsed, to the prior or to a point, or run away from both."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,15 @@ def _warnings(found: Diagnostics) -> Iterator[str]:
             f"N = {found.num_observations:,} observations can justify. Check that the loss is a "
             "mean per observation, not a sum, and that inputs and targets are scaled to order "
             "one; or start the spread wider and give it more steps."
+        )
+    wide = {layer.name: layer.spread[2] for layer in found.layers if layer.spread}
+    wide = {name: spread for name, spread in wide.items() if not spread <= TO_NOTHING}
+    if wide and nothing is not None:
+        name = max(wide, key=wide.__getitem__)
+        yield (
+            f"The posterior has run away: standard deviations reach {wide[name]:.3g} times the "
+            f"prior's (in {name}), wider than anybody who knows nothing would believe. Lower the "
+            "learning rate, or start at weights that fit the data better."
         )
     held = found.details.get("trust_region_hits")
     if held is not None and held > HELD_BACK:

@@ -10,8 +10,9 @@ For each draw :math:`\theta` from :math:`q_0 = \mathcal N(\mu_0, \Sigma_0)` with
           + \delta_0^\top g} \right] (\Sigma_0 g - \delta_0), \qquad
           \Sigma = \Sigma_0 + \delta_0 \delta_0^\top - \delta \delta^\top .
 
-A step takes the average of these means and covariances over its draws. There is nothing to tune,
-and nothing that averages minibatch noise away: one noisy score is matched exactly.
+A step takes the average of these means and covariances over its draws. The source has nothing to
+tune, and nothing that averages minibatch noise away: one noisy score is matched exactly. On targets
+that are far from a Gaussian (a network's) it can run away; a learning rate of 0.1 or less holds it.
 
 Source: C. Modi et al., arXiv 2307.07849.
 """
