@@ -117,6 +117,25 @@ def test_ids_of_zero_and_columns_of_other_names_have_their_mase(tmp_path: Path) 
     assert scores["mase"] == pytest.approx(np.mean(by_hand))
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("yhat", "yhat_lower", "yhat_upper"),
+        ("Point Forecast", "Lo 80", "Hi 80"),
+        ("point", "80%_lower", "80%_upper"),
+        ("P10", "P50", "P90"),
+        ("10%", "50%", "90%"),
+    ],
+)
+def test_bounds_under_other_names_are_no_models(columns: tuple[str, ...], tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=3)
+    frame = pd.DataFrame({"ds": days, "y": 1.0, **dict.fromkeys(columns, 1.5)})
+    frame.to_csv(tmp_path / "forecast.csv", index=False)
+    done = run("evaluate", tmp_path / "forecast.csv")
+    assert done.exit_code == 3
+    assert "look like bounds or quantiles under other names: call them lo-80" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["model", "metric", "value"])
 def test_ids_survive_in_scores_by_series(name: str, tmp_path: Path) -> None:
     days = pd.date_range("2024-01-01", periods=3)

@@ -108,6 +108,12 @@ class Forecasts:
         self.bounds = {coverage: central_interval(paths, coverage) for coverage in INTERVALS}
 
 
+# As R's forecast and fable, Prophet and others call them.
+_LIKE_A_BOUND = re.compile(
+    r"(?:^|[^a-z])(?:lo|hi|low|high|lower|upper)(?:$|[^a-z])|^p?\d+ ?%$|^p\d+$", re.IGNORECASE
+)
+
+
 def read_forecasts(
     table: pd.DataFrame, places: Iterable[Any], target: Any, name: str
 ) -> tuple[pd.DataFrame, list[Forecasts], list[str]]:
@@ -177,6 +183,12 @@ def read_forecasts(
     for model, columns in paths.items():
         models[model].samples = np.stack(columns, axis=1)
     if not models:  # tools that forecast points name their columns by the model alone
+        bounds = [str(column) for column in rest if _LIKE_A_BOUND.search(str(column))]
+        if bounds:
+            raise BadDataError(
+                f"the columns {', '.join(bounds)} look like bounds or quantiles under other names: "
+                "call them lo-80 and hi-80, or 0.1 and 0.9, and the point forecast mean"
+            )
         for column in rest:
             if table[column].dtype.kind in "fiu":
                 models[str(column)] = Forecasts(str(column), mean=_numbers(table, column))
