@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import one_line, run
+from tsbnn.cli.config import _text
+from tsbnn.cli.options import names
 
 SETTINGS = """\
 data: {data}
@@ -71,3 +73,10 @@ def test_a_file_that_is_not_there() -> None:
     result = run("fit", "x.csv", "--out", "m", "--config", "nowhere.yaml")
     assert result.exit_code == 2
     assert "nowhere.yaml" in one_line(result)
+
+
+def test_names_may_have_commas_in_them(tmp_path: Path) -> None:
+    found = _text(tmp_path, "covariates", ["Promo, Größe; x", "price"])
+    assert names(found) == ["Promo, Größe; x", "price"]
+    assert names('"a, b", c,,') == ["a, b", "c"]
+    assert names(None) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -62,5 +64,7 @@ def _text(path: Path, key: Any, value: Any) -> Any:
     if isinstance(value, dict):
         raise typer.BadParameter(f"{path}: {key} is one value or a list, not a table")
     if isinstance(value, list):
-        return ",".join(str(part) for part in value)
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(value)
+        return line.getvalue()
     return value if value is None or isinstance(value, bool) else str(value)

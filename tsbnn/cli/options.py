@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -280,5 +281,6 @@ Debug = Annotated[
 
 
 def names(text: str | None) -> list[str]:
-    """Names that are given by comma."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
+    """Names that are given by comma; one with a comma in it stands in double quotes."""
+    (parts,) = csv.reader([text or ""], skipinitialspace=True)
+    return [part.strip() for part in parts if part.strip()]
