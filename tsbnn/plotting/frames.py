@@ -14,7 +14,13 @@ from tsbnn.datasets.errors import TargetError
 from tsbnn.datasets.timestamps import read_timestamps
 from tsbnn.evaluation.epistemic import running_mean
 from tsbnn.evaluation.plots.drawing import axes
-from tsbnn.evaluation.plots.forecasts import draw_epistemic, draw_fan, draw_observed, label
+from tsbnn.evaluation.plots.forecasts import (
+    draw_bands,
+    draw_epistemic,
+    draw_median,
+    draw_observed,
+    label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,10 +94,11 @@ def plot_frame(
         for column in rows
         if isinstance(column, str) and (found := re.fullmatch(r"lo-([\d.]+)", column))
     }
-    draw_fan(ax, stamps, rows["median"].to_numpy(), bounds)
+    draw_bands(ax, stamps, bounds)
     spread = rows["epistemic_std"].to_numpy(dtype=np.float64)
     if not np.isnan(spread).any() and spread.max() > 0:
         draw_epistemic(ax, stamps, rows["mean"], running_mean(spread**2, smooth))
+    draw_median(ax, stamps, rows["median"].to_numpy())
     dates = stamps if past is None else past.index.append(stamps)
     before = np.empty(0) if past is None else past.to_numpy()
     draw_observed(ax, dates, before, len(rows), observed)

@@ -80,23 +80,21 @@ def plot_forecast(
         else:
             low, high = central_interval(samples, nominal)
         bounds[nominal] = (low, high)
-    draw_fan(ax, ahead, middle, bounds)
+    draw_bands(ax, ahead, bounds)
     variance = epistemic_variance(forecast)
     if variance is not None and variance.max(initial=0.0) > 0:
         draw_epistemic(ax, ahead, forecast.mean, running_mean(variance, smooth))
+    draw_median(ax, ahead, middle)
     draw_observed(ax, dates, past, steps, observed)
     label(ax, name or getattr(forecast, "item_id", None), unit)
     return ax
 
 
-def draw_fan(
-    ax: Axes, at: Any, middle: Array, bounds: Mapping[float, tuple[ArrayLike, ArrayLike]]
-) -> None:
-    """Draw central intervals, by nominal coverage, behind the median."""
+def draw_bands(ax: Axes, at: Any, bounds: Mapping[float, tuple[ArrayLike, ArrayLike]]) -> None:
+    """Draw central intervals, by nominal coverage, the widest behind."""
     for rank, nominal in enumerate(sorted(bounds, reverse=True)):
         shade = 0.22 + 0.18 * rank
         band(ax, at, *bounds[nominal], "C0", shade, percent(nominal, "interval"))
-    ax.plot(at, middle, color="C0", label="median", marker="o" if len(middle) == 1 else None)
 
 
 def draw_epistemic(ax: Axes, at: Any, mean: ArrayLike, variance: Array) -> None:
@@ -104,6 +102,11 @@ def draw_epistemic(ax: Axes, at: Any, mean: ArrayLike, variance: Array) -> None:
     middle = np.asarray(mean, dtype=np.float64)
     reach = _NINETY * np.sqrt(np.maximum(variance, 0.0))
     band(ax, at, middle - reach, middle + reach, "C1", 0.6, "epistemic part")
+
+
+def draw_median(ax: Axes, at: Any, middle: Array) -> None:
+    """Draw the median, in front of the bands."""
+    ax.plot(at, middle, color="C0", label="median", marker="o" if len(middle) == 1 else None)
 
 
 def plot_paths(
