@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from tests.evaluation.doubles import Described, Fake, series
 from tsbnn.evaluation import (
@@ -145,13 +146,29 @@ def test_coverage_has_an_interval_beside_its_width() -> None:
     assert list(found.columns) == ["model", "nominal", "coverage", "low", "high", "width"]
     assert found["nominal"].tolist() == [0.5, 0.8]
     all_inside, row = found.iloc[0], found.iloc[1]
-    assert (all_inside["coverage"], all_inside["low"], all_inside["high"]) == (1, 1, 1)
+    assert all_inside["coverage"] == 1
     assert np.isnan(all_inside["width"])
     assert row["coverage"] == pytest.approx(hits.mean() / 10)
     assert row["width"] == 3
     error = hits.std() / 10 / 20
     assert row["low"] == pytest.approx(row["coverage"] - 1.96 * error, abs=0.2 * error)
     assert row["high"] == pytest.approx(row["coverage"] + 1.96 * error, abs=0.2 * error)
+
+
+@pytest.mark.parametrize("inside", [0, 1])
+def test_coverage_without_an_exception_is_not_certain(inside: int) -> None:
+    """One label a window: Clopper and Pearson's interval, of the windows that have one."""
+    data = planted({"a": np.ones(20)}, 4)
+    known = np.where(np.arange(20) < 15, 1.0, 0.0)
+    sums = {"coverage_90": inside * known}
+    data.scores["a", 0] = WindowScores(sums, {"coverage_90": known})
+    exact = binomtest(15 * inside, 15).proportion_ci(0.9, method="exact")
+    row = coverage_intervals(data, confidence=0.9).iloc[0]
+    assert row["coverage"] == inside
+    assert (row["low"], row["high"]) == pytest.approx((exact.low, exact.high))
+    by_series = coverage_intervals(data, confidence=0.9, unit="series").iloc[0]
+    exact = binomtest(3 * inside, 3).proportion_ci(0.9, method="exact")
+    assert (by_series["low"], by_series["high"]) == pytest.approx((exact.low, exact.high))
 
 
 def test_coverage_lies_between_0_and_1() -> None:

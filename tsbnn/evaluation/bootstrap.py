@@ -112,6 +112,10 @@ class Bootstrap:
         """What there is to resample."""
         return int(self._groups().max(initial=-1)) + 1
 
+    def num_units_of(self, windows: NDArray[np.bool_]) -> int:
+        """Units to which windows belong: a mask of those windows, ``num_windows``."""
+        return len(np.unique(self._groups()[windows]))
+
     def replicates(self, runs: Sequence[WindowScores], statistic: Statistic) -> Array:
         """A statistic's mean over seeds in every replicate.
 

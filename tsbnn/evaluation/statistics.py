@@ -157,7 +157,13 @@ def coverage_intervals(
     resample_seeds: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Coverage of the central intervals against nominal, and what width bought it.
+    r"""Coverage of the central intervals against nominal, and what width bought it.
+
+    Where every label of all :math:`n` units lay inside, no resampling says anything else. Had a
+    unit's expected coverage been :math:`c`, this would happen with probability :math:`c^n` at most,
+    so the interval is :math:`[(\alpha / 2)^{1/n}, 1]` at confidence :math:`1 - \alpha`; where every
+    label lay outside, :math:`[0, 1 - (\alpha / 2)^{1/n}]`. With one label a unit this is the
+    interval of Clopper and Pearson, Biometrika 26 (1934).
 
     Parameters
     ----------
@@ -193,13 +199,18 @@ def coverage_intervals(
             raise ValueError(f"no coverage of {model!r} is kept: store metrics like 'coverage_95'")
         for percent in kept:
             value = score(f"coverage_{percent}")
+            coverage = float(mean_over_seeds(runs, value))
             low, high = np.clip(bootstrap.interval(bootstrap.replicates(runs, value)), 0.0, 1.0)
+            if coverage in (0.0, 1.0):
+                observed = runs[0].denominators[f"coverage_{percent}"] > 0
+                unseen = 1 - ((1 - confidence) / 2) ** (1 / bootstrap.num_units_of(observed))
+                low, high = (1 - unseen, 1.0) if coverage else (0.0, unseen)
             width = f"width_{percent}"
             rows.append(
                 {
                     "model": model,
                     "nominal": percent / 100,
-                    "coverage": float(mean_over_seeds(runs, value)),
+                    "coverage": coverage,
                     "low": float(low),
                     "high": float(high),
                     "width": float(mean_over_seeds(runs, score(width)))
