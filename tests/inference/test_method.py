@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from tsbnn.inference import (
     METHODS,
     InferenceMethod,
     IsotropicPrior,
+    PosteriorWarning,
     ProximalScoreVI,
     from_dict,
 )
@@ -316,6 +318,24 @@ def test_learning_rate_schedulers_of_torch_work(name: str) -> None:
     before = optimizer.posterior.mean.clone()
     train(optimizer, module, batches(1))
     assert torch.equal(optimizer.posterior.mean, before)
+
+
+@pytest.mark.parametrize("name", sorted({*ALL_PHASES, "sgld", "laplace", "map"}))
+def test_a_run_that_ends_without_a_posterior_says_so(name: str) -> None:
+    module = built()
+    optimizer = optimizer_of(method(name, **ALL_PHASES.get(name, {})), module, steps=40)
+    train(optimizer, module, batches(2))
+    if name in ("laplace", "map"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            finish(optimizer, module)
+        return
+    with pytest.warns(PosteriorWarning, match="ended after 2 steps, in its .*no posterior yet"):
+        optimizer.finalize()
+    train(optimizer, module, batches(38))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.finalize()
 
 
 @pytest.mark.parametrize("name", NAMES)

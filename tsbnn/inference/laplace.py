@@ -151,7 +151,7 @@ class LaplaceOptimizer(AdamMeanOptimizer):
             Without closures where no last pass was made yet; for fewer than 2 closures, and for a
             B that is not positive.
         """
-        super().finalize()
+        self.rest()
         if closures is None:
             if not self.ready:
                 raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from tsbnn.inference.checkpoint import check, restore, snapshot
 from tsbnn.inference.checks import is_count, require
-from tsbnn.inference.diagnostics import Diagnostics
+from tsbnn.inference.diagnostics import Diagnostics, PosteriorWarning
 from tsbnn.inference.evaluation import Closure, EvaluatingOptimizer
 from tsbnn.inference.flat import FlatWeights
 from tsbnn.inference.loss_average import LossAverage
@@ -213,6 +214,8 @@ class BayesianOptimizer(EvaluatingOptimizer):
     ) -> None:
         """Do what a method needs after its last step, and leave the module at the mean.
 
+        It warns (``PosteriorWarning``) where the run has ended before there is a posterior.
+
         Parameters
         ----------
         closures
@@ -223,6 +226,14 @@ class BayesianOptimizer(EvaluatingOptimizer):
             of closures, which is right for one pass over the data.
         """
         self.rest()
+        if not self.ready:
+            warnings.warn(
+                f"{self.method.name} has ended after {self.steps:,} steps, in its {self.phase}: "
+                "there is no posterior yet, and all draws are one point. Take more steps, or plan "
+                "for fewer by total_steps",
+                PosteriorWarning,
+                stacklevel=2,
+            )
 
     def rest(self) -> None:
         """Follow the module to where it lies now, and leave it at :attr:`resting_weights`."""
