@@ -111,7 +111,7 @@ def test_fixed_seeds_say_less_than_they_claim() -> None:
 
 
 def test_seeds_alone_give_students_interval() -> None:
-    offsets = np.array([-0.4, 0.1, 0.3, 0.9, -0.2])
+    offsets = np.array([0.6, 1.1, 1.3, 1.9, 0.8])
     data = planted({"a": np.zeros(20), "b": np.full(20, 2.0)}, 4, seeds=5)
     for seed, offset in enumerate(offsets):
         data.scores["a", seed] = WindowScores({"crps": np.full(20, offset)}, {"crps": np.ones(20)})
@@ -131,6 +131,40 @@ def test_the_relative_difference_is_that_of_the_same_replicates() -> None:
     assert found.low < found.difference < found.high < 0
     for value in (found.relative, found.relative_low, found.relative_high):
         assert value == pytest.approx(-0.1)
+
+
+def test_a_relative_interval_is_open_where_seeds_leave_the_reference_open() -> None:
+    """Two seeds, of which one is lost: nothing above -100 % can be excluded."""
+    rng = np.random.default_rng(8)
+    hard = rng.gamma(2, 5, size=50)
+    data = planted({"a": hard, "b": hard}, 5, seeds=2)
+    data.scores["b", 1] = WindowScores({"crps": 30 * hard}, {"crps": np.ones(50)})
+    found = paired_difference(data, "a", "b")
+    assert found.low < found.difference < 0 < found.high
+    assert found.relative == pytest.approx(2 / 31 - 1)
+    assert -1 <= found.relative_low < found.relative
+    assert found.relative_high == np.inf
+
+
+def test_relative_and_absolute_intervals_agree_on_the_sign() -> None:
+    rng = np.random.default_rng(9)
+    signs = []
+    for _ in range(40):
+        data = planted({"a": np.ones(12), "b": np.ones(12)}, 4, seeds=3)
+        for model, level in (("a", 1.0), ("b", 1.6)):
+            for seed in range(3):
+                values = level * rng.gamma(4, 1 / 4) * rng.gamma(4, 1 / 4, size=12)
+                data.scores[model, seed] = WindowScores({"crps": values}, {"crps": np.ones(12)})
+        found = paired_difference(data, "a", "b", resamples=500)
+        assert (found.high < 0) == (found.relative_high < 0)
+        assert (found.low > 0) == (found.relative_low > 0)
+        signs.append((found.high < 0, np.isinf(found.relative_high)))
+    assert {clear for clear, _ in signs} == {True, False}
+    assert any(is_open for _, is_open in signs)
+
+
+def test_there_is_no_relative_difference_from_nothing() -> None:
+    hard = np.random.default_rng(5).gamma(1, 5, size=50)
     nothing = paired_difference(planted({"a": hard, "b": 0 * hard}, 5), "a", "b")
     assert np.isnan([nothing.relative, nothing.relative_low, nothing.relative_high]).all()
 

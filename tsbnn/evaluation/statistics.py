@@ -32,7 +32,9 @@ class PairedDifference:
     low, high
         Confidence interval of the difference.
     relative, relative_low, relative_high
-        ``value_a / value_b - 1`` with its interval; NaN where ``value_b`` is 0.
+        ``value_a / value_b - 1`` with its interval, which holds 0 where that of the difference
+        does; NaN where ``value_b`` is 0. A few seeds that differ a lot leave open whether the
+        mean of ``b`` is far from 0 at all: then the upper end is infinite.
     confidence
         Nominal coverage of the intervals.
     num_seeds, num_units
@@ -106,7 +108,7 @@ def paired_difference(
     at_a, at_b = (bootstrap.replicates(runs, value) for runs in (runs_a, runs_b))
     value_a, value_b = (mean_over_seeds(runs, value) for runs in (runs_a, runs_b))
     low, high = bootstrap.interval(at_a - at_b)
-    relative_low, relative_high = bootstrap.interval(_relative(at_a, at_b))
+    relative_low, relative_high = _relative_interval(bootstrap, at_a, at_b)
     return PairedDifference(
         a=a,
         b=b,
@@ -116,9 +118,9 @@ def paired_difference(
         difference=float(value_a - value_b),
         low=float(low),
         high=float(high),
-        relative=float(_relative(value_a, value_b)),
-        relative_low=float(relative_low),
-        relative_high=float(relative_high),
+        relative=float(value_a / value_b - 1) if value_b > 0 else np.nan,
+        relative_low=relative_low if value_b > 0 else np.nan,
+        relative_high=relative_high if value_b > 0 else np.nan,
         confidence=confidence,
         num_seeds=len(runs_a),
         num_units=bootstrap.num_units,
@@ -221,5 +223,14 @@ def coverage_intervals(
     return pd.DataFrame(rows)
 
 
-def _relative(a: Array, b: Array) -> Array:
-    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=b != 0) - 1)
+def _relative_interval(bootstrap: Bootstrap, a: Array, b: Array) -> tuple[float, float]:
+    """Ends of the interval of a / b - 1, scores that are not negative, from their replicates.
+
+    These are Fieller's: ratios r at which the replicates of a - r b, and not of a / b, have 0
+    between their percentiles. Where b > 0 in all replicates both are the same. Random weights of
+    few seeds may carry b below 0; a replicate then speaks for a large ratio, unless a is lower yet.
+    """
+    most = np.finfo(np.float64).max
+    ratios = np.divide(a, b, out=np.where(a < b, 0.0, most), where=b > 0)
+    low, high = (float(end) for end in bootstrap.interval(ratios))
+    return max(low, 0.0) - 1, high - 1 if high < 1e100 else np.inf

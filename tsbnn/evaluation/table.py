@@ -240,8 +240,10 @@ def decimals(values: Array, kind: Kind = "number") -> int:
 
 def written(value: float, kind: Kind = "number", digits: int = 0) -> str:
     """A number as text; a dash where there is none."""
-    if not np.isfinite(value):
+    if np.isnan(value):
         return "–"
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if kind == "percent":
         return f"{100 * value:.{digits}f} %".replace("-", "−")
     return f"{value:,.{digits}f}".replace(",", "\u202f").replace("-", "−")
