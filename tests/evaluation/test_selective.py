@@ -131,12 +131,32 @@ def test_windows_that_do_not_tell_are_left_out() -> None:
     assert found.skill == pytest.approx(1)
 
 
+def test_a_width_is_taken_by_the_seasonal_error_and_needs_no_draws() -> None:
+    scale = RNG.gamma(2, 1, size=200)
+    windows = pd.DataFrame({"item_id": np.arange(200), "window": 0, "seasonal_error": scale})
+    windows.loc[150:, "seasonal_error"] = np.nan
+    labels = np.full(200, 4.0)
+    stored = StoredScores(windows)
+    sums = {"mase": 4 * SCORE, "width_50": 4 * SCORE * scale}
+    stored.add("point", 0, WindowScores(sums, dict.fromkeys(sums, labels)))
+    found = selective_scores(stored, "point", "mase", by="width", resamples=5)
+    assert found.skill == pytest.approx(1)
+    assert found.random == pytest.approx(SCORE[:150].mean())
+    with pytest.raises(ValueError, match="the variances of 'point' are not known"):
+        selective_scores(stored, "point", "mase", by="epistemic")
+    with pytest.raises(ValueError, match="the widths of 'point' are not known"):
+        selective_scores(StoredScores.of(stored, ["mase"]), "point", "mase", by="width")
+    without = StoredScores(windows.drop(columns="seasonal_error"), scores=stored.scores)
+    with pytest.raises(ValueError, match="needs the column 'seasonal_error'"):
+        selective_scores(without, "point", "mase", by="width")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"model": "other"}, "no results of 'other'; there are m"),
         ({"metric": "mase"}, "no score 'mase'"),
-        ({"by": "aleatoric"}, "by must be 'epistemic', 'total' or 'share', not 'aleatoric'"),
+        ({"by": "aleatoric"}, "by must be 'epistemic', 'total', 'share' or 'width', not"),
         ({"kept": (0.0, 0.5)}, "ascending shares"),
         ({"kept": (0.5, 0.4)}, "ascending shares"),
         ({"confidence": 2}, "confidence"),
@@ -152,7 +172,7 @@ def test_variances_must_be_known_and_tell() -> None:
     assert selective_scores(scored, "m", by="share", resamples=2).skill == pytest.approx(1)
     with pytest.raises(ValueError, match="each series has one window"):
         selective_scores(scored, "m", by="total")
-    with pytest.raises(ValueError, match="no window has both variances"):
+    with pytest.raises(ValueError, match="no window has both an uncertainty"):
         selective_scores(planted([(SCORE, SCORE)], total=0.0), "m")
     few = StoredScores.of(scored, ["crps"])
     with pytest.raises(ValueError, match="the variances of 'm' are not known"):

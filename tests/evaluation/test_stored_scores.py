@@ -89,14 +89,16 @@ def test_equal_arrays_are_stored_once(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Period with BDay:FutureWarning")
 @pytest.mark.parametrize("freq", ["W-SUN", "Q-DEC", "B", "15min"])
-def test_windows_keep_their_starts(freq: str, tmp_path: Path) -> None:
+def test_windows_keep_what_is_known_of_them(freq: str, tmp_path: Path) -> None:
     starts = [pd.Period("2024-03-01", freq) + step for step in (0, 7)]
     windows = pd.DataFrame({"item_id": ["ä", "ä"], "window": [0, 1]})
     windows["start"] = pd.Series(starts, dtype=object)
+    windows["seasonal_error"] = [0.3, np.nan]
     stored = StoredScores(windows)
     stored.add("m", 0, WindowScores({"crps": np.ones(2)}, {"crps": np.ones(2)}))
     loaded = StoredScores.load(stored.save(tmp_path / "scores.npz"))
     assert list(loaded.windows["start"]) == starts
+    assert loaded.windows["seasonal_error"].tolist() == pytest.approx([0.3, np.nan], nan_ok=True)
     assert list(loaded.windows["item_id"]) == ["ä", "ä"]
 
 

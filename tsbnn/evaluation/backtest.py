@@ -118,15 +118,15 @@ def backtest(
     _check_arguments(models, baselines, seeds, num_samples, prediction_length, on_error)
     freq = frequency(dataset, rolling.series)
     season = default_season(freq) if season is None else season
+    scales = _scales(rolling, season)
     result = Backtest(
         dataset=dataset_name or str(getattr(dataset, "name", "") or ""),
         freq=freq,
         season=season,
         entries=rolling,
         labels=rolling.labels(),
-        windows=rolling.index(),
+        windows=rolling.index().assign(seasonal_error=scales),
     )
-    scales = _scales(rolling, season)
     deepar = partial(gluonts_deepar, [*rolling.series, *data], freq, prediction_length)
     if baselines is True and GLUONTS_DEEPAR not in models:
         deepar(None)  # what it does not take is found before anything is trained

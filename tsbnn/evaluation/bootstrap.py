@@ -52,7 +52,8 @@ class Scored(Protocol):
     scores
         By (model, seed), every window's sums.
     windows
-        One row per window: ``item_id``, and ``window``, the place in time.
+        One row per window: ``item_id``, and ``window``, the place in time; ``seasonal_error`` of
+        its history where it is known.
     models
         Names.
     """

@@ -219,12 +219,17 @@ def _decomposition(groups: Mapping[str, list[Any]], names: Mapping[str, str]) ->
 
 
 def _selective(backtest: Backtest, known: Sequence[str], names: Mapping[str, str]) -> list[Drawing]:
-    """Each model's selective curves, by its epistemic and by its whole variance."""
+    """Each model's selective curves, by its epistemic and whole variance and by its width."""
     if len(backtest.windows) < 2:
         return []
     unit = resampled(backtest)
     repeated = backtest.windows["item_id"].duplicated().any()
-    orders: tuple[Uncertainty, ...] = ("epistemic", "total") if repeated else ("epistemic",)
+    scaled = (backtest.windows["seasonal_error"] > 0).any()
+    orders: list[Uncertainty] = [
+        "epistemic",
+        *(("total",) if repeated else ()),
+        *(("width",) if scaled else ()),
+    ]
     drawn = []
     for model in known:
         metric = _unitless(backtest, model)
@@ -232,7 +237,8 @@ def _selective(backtest: Backtest, known: Sequence[str], names: Mapping[str, str
             by: selective_scores(backtest, model, metric, by=by, unit=unit, resamples=RESAMPLES)
             for by in orders
         }
-        told = ", ".join(f"skill {c.skill:.2f} by the {w} variance" for w, c in curves.items())
+        words = {"epistemic": "epistemic variance", "total": "whole variance", "width": "width"}
+        told = ", ".join(f"skill {c.skill:.2f} by the {words[w]}" for w, c in curves.items())
         drawn.append(
             Drawing(
                 "selective",

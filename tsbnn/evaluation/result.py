@@ -62,7 +62,9 @@ class Backtest:
     labels
         ``num_windows x prediction_length`` in that order; NaN where unobserved.
     windows
-        One row per window in that order: ``item_id``, ``window`` (0 is the earliest), ``start``.
+        One row per window in that order: ``item_id``, ``window`` (0 is the earliest), ``start``,
+        and ``seasonal_error``, that of its history, in target units (see
+        :func:`tsbnn.evaluation.scores.seasonal_error`).
     forecasts
         By (model, seed), one sample forecast per window in that order. Empty lists if they were
         not kept.

@@ -23,18 +23,21 @@ for risk-coverage curves; Malinin, Mlodozeniec and Gales, *Ensemble distribution
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 
 from tsbnn.evaluation.bootstrap import Bootstrap, Scored, Unit, mean_over_seeds, runs_of
 from tsbnn.evaluation.metrics import WindowScores
 from tsbnn.evaluation.shapes import Array
 
-Uncertainty = Literal["epistemic", "total", "share"]
+Uncertainty = Literal["epistemic", "total", "share", "width"]
+#: The interval whose width stands for a forecast's spread.
+_WIDTH = "width_50"
 
 _KEPT = tuple(np.linspace(0.05, 1.0, 20).round(2).tolist())
 
@@ -105,15 +108,18 @@ def selective_scores(
     ----------
     scored
         A backtest, or :class:`tsbnn.evaluation.StoredScores` with ``"epistemic_share"`` among its
-        metrics: its two parts are the variances.
+        metrics, whose two parts are the variances, or ``"width_50"``.
     model
-        Name of a model with weight draws.
+        Name of a model, for all but ``"width"`` one with weight draws.
     metric
         A score that is kept per window, lower is better.
     by
         ``"epistemic"`` and ``"total"``: variance over weights, and whole predictive variance, of
         the window, both divided by the mean predictive variance of its series (see
         :func:`tsbnn.evaluation.epistemic.scaled_variances`); ``"share"``: the former by the latter.
+        ``"width"``: mean width of the central 50 % interval by the seasonal error of the window's
+        history. Every model has one, a point too, which is what the others have to be held
+        against; and it tells series apart that have one window each.
     kept
         Shares of windows to keep, above 0 and at most 1, ascending.
     confidence, resamples, unit, resample_seeds, seed
@@ -123,8 +129,9 @@ def selective_scores(
     ------
     ValueError
         As in :func:`tsbnn.evaluation.paired_difference`; if no forecast of the model tells its
-        variances; for another ``by``; for ``"total"`` where each series has a single window, whose
-        variance is divided by itself; and for shares that are not as above.
+        variances, or its widths or the seasonal errors are not known; for another ``by``; for
+        ``"total"`` where each series has a single window, whose variance is divided by itself; and
+        for shares that are not as above.
     """
     shares = np.asarray(kept, dtype=np.float64)
     if not shares.size or shares[0] <= 0 or shares[-1] > 1 or (np.diff(shares) <= 0).any():
@@ -132,7 +139,10 @@ def selective_scores(
     (runs,) = runs_of(scored, model)
     _check(scored, model, by)
     bootstrap = Bootstrap(scored.windows, unit, confidence, resamples, resample_seeds, seed)
-    curves = partial(_curves, metric=metric, by=by, shares=shares)
+    unknown = pd.Series(np.nan, scored.windows.index)
+    errors: Array = np.asarray(scored.windows.get("seasonal_error", unknown), dtype=np.float64)
+    order = partial(_order, by=by, errors=errors)
+    curves = partial(_curves, metric=metric, order=order, shares=shares)
     score, oracle, even = mean_over_seeds(runs, curves)
     replicates = bootstrap.replicates(runs, curves)
     low, high = bootstrap.interval(replicates[:, 0])
@@ -158,10 +168,16 @@ def selective_scores(
 
 
 def _check(scored: Scored, model: str, by: Uncertainty) -> None:
-    if by not in ("epistemic", "total", "share"):
-        raise ValueError(f"by must be 'epistemic', 'total' or 'share', not {by!r}")
+    if by not in get_args(Uncertainty):
+        raise ValueError(f"by must be 'epistemic', 'total', 'share' or 'width', not {by!r}")
     runs = [scores for (name, _), scores in scored.scores.items() if name == model]
-    if not all("epistemic_share" in run.numerators for run in runs):
+    needed = _WIDTH if by == "width" else "epistemic_share"
+    kept = all(needed in run.numerators for run in runs)
+    if by == "width" and not kept:
+        raise ValueError(f"the widths of {model!r} are not known: store {_WIDTH!r} per window")
+    if by == "width" and "seasonal_error" not in scored.windows:
+        raise ValueError("by='width' needs the column 'seasonal_error' of windows")
+    if not kept:
         raise ValueError(
             f"the variances of {model!r} are not known: it has no 'epistemic_share' per window, "
             "because it draws no weights, or because that metric was not stored"
@@ -169,8 +185,21 @@ def _check(scored: Scored, model: str, by: Uncertainty) -> None:
     if by == "total" and not scored.windows["item_id"].duplicated().any():
         raise ValueError(
             "by='total' tells nothing here: each series has one window, and variances are divided "
-            "by the mean of their series"
+            "by the mean of their series; by='width' compares series"
         )
+
+
+def _order(run: WindowScores, *, by: Uncertainty, errors: Array) -> Array:
+    """Uncertainty of every window, NaN where it is not known."""
+    nothing = np.full(len(next(iter(run.numerators.values()))), np.nan)
+    if by == "width":
+        below = run.denominators[_WIDTH] * errors
+        found: Array = np.divide(run.numerators[_WIDTH], below, out=nothing, where=below > 0)
+        return found
+    epistemic, total = run.numerators["epistemic_share"], run.denominators["epistemic_share"]
+    values = {"epistemic": epistemic, "total": total}
+    shares = np.divide(epistemic, total, out=nothing, where=total > 0)
+    return np.where(total > 0, values.get(by, shares), np.nan)
 
 
 def _curves(
@@ -178,25 +207,21 @@ def _curves(
     weights: Array | None,
     *,
     metric: str,
-    by: Uncertainty,
+    order: Callable[[WindowScores], Array],
     shares: Array,
 ) -> Array:
     """Curves by the uncertainty, by the score, and in a random order, ``... x 3 x num_shares``."""
     run.value(metric)  # says which metrics there are
-    epistemic = run.numerators["epistemic_share"]
-    total = run.denominators["epistemic_share"]
-    below = run.denominators[metric]
-    known = (total > 0) & (below > 0)
+    uncertainty, below = order(run), run.denominators[metric]
+    known = ~np.isnan(uncertainty) & (below > 0)
     if not known.any():
-        raise ValueError(f"no window has both variances and {metric!r}")
+        raise ValueError(f"no window has both an uncertainty and {metric!r}")
     score = run.numerators[metric][known] / below[known]
     score = np.sqrt(score) if metric == "rmse" else score
-    epistemic, total = epistemic[known], total[known]
-    order = {"epistemic": epistemic, "total": total, "share": epistemic / total}[by]
     counts = np.ones((1, len(score))) if weights is None else weights[:, known]
     curves = np.stack(
         [
-            _curve(score, order, counts, shares),
+            _curve(score, uncertainty[known], counts, shares),
             _curve(score, score, counts, shares),
             _curve(score, np.zeros_like(score), counts, shares),
         ],

@@ -33,7 +33,8 @@ class StoredScores:
     Attributes
     ----------
     windows
-        One row per window: ``item_id``, ``window``, and ``start`` where it is known.
+        One row per window: ``item_id``, ``window``, and, where they are known, ``start`` and
+        ``seasonal_error``.
     dataset
         The dataset's name.
     metrics
@@ -158,6 +159,8 @@ class StoredScores:
             "places": places,
             "values": values,
         }
+        if "seasonal_error" in self.windows:
+            arrays["seasonal_error"] = self.windows["seasonal_error"].to_numpy(np.float64)
         if "start" in self.windows:
             starts = list(self.windows["start"])
             arrays["start"] = np.array([start.ordinal for start in starts], dtype=np.int64)
@@ -176,6 +179,8 @@ class StoredScores:
                 starts = [pd.Period(ordinal=n, freq=freq) for n in arrays["start"].tolist()]
             # As objects: pandas announces the end of its period type for business days.
             windows["start"] = pd.Series(starts, dtype=object)
+        if "seasonal_error" in arrays:
+            windows["seasonal_error"] = arrays["seasonal_error"]
         values = arrays["values"].astype(np.float64)
         names = arrays["metric"].tolist()
         scores = {}
