@@ -1,8 +1,9 @@
 """Run the comparison: `python -m benchmarks.forecasting [GRIDS] [--jobs N]`.
 
-Grids are fixed, core, rates, without, warm, cold, peers and extended (see `grid`); by default
-all. Every model has 5,000 gradient evaluations; the public sets are read as `tsbnn.datasets` reads
-them. Rows go to results/forecasting.csv, every window's scores to results/forecasting_DATASET.npz.
+Grids are fixed, core, rates, without, scales, warm, cold, peers and extended (see `grid`); by
+default all. Every model has 5,000 gradient evaluations; the public sets are read as
+`tsbnn.datasets` reads them. Rows go to results/forecasting.csv, every window's scores to
+results/forecasting_DATASET.npz.
 A finished cell is never run again, and a run that is killed loses only the cells it was in.
 `--quick` runs every model on a bundled series with few evaluations, to see that all work, and keeps
 nothing.

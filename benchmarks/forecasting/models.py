@@ -29,6 +29,8 @@ INFERENCE: dict[str, tuple[str, dict[str, Any]]] = {
     "score": ("score", {}),
     "score warm_start=0.8": ("score", {"warm_start": 0.8}),
     "elbo": ("elbo", {}),
+    "elbo scale_learning_rate=0.01": ("elbo", {"scale_learning_rate": 1e-2}),
+    "elbo scale_learning_rate=0.003": ("elbo", {"scale_learning_rate": 3e-3}),
     "elbo_natural": ("elbo_natural", {}),
     "map": ("map", {}),
     "bare map": ("map", {}),

@@ -26,6 +26,7 @@ SHORT_PAGE = RESULTS.parents[1] / "docs/results.md"
 GOALS = "Goals"
 CRPS, WQL = "CRPS", "Mean weighted quantile loss"
 SCATTER, COVERAGE = "Scatter over seeds", "Coverage"
+WARNS = "Does the spread warn?"
 CALIBRATION = "Conformal calibration"
 LEARNING_RATES = "Learning rates, on validation windows"
 #: Sections whose tables RESULTS.md shows.
@@ -35,6 +36,7 @@ SHOWN = (
     f"{WQL}: {MAIN}",
     *(f"{title}: {part}" for title in (SCATTER, COVERAGE) for part in (MAIN, TRANSFORMER)),
     "Differences",
+    WARNS,
     CALIBRATION,
 )
 HEAD = """# The comparison in full
@@ -79,15 +81,17 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
         average = comparison.average_ranks.round(2).sort_values().reset_index()
         average.columns = ["model", "average rank"]
         yield "Ranks", f"{markdown(average)}\n\n![Average ranks](../../docs/images/ranks.png)"
-    informed = tables.selective(scores, tables.OWN)
+    informed = tables.selective(scores)
     write(informed, "forecasting_selective")
     note = (
         "Skill of dropping the forecasts of largest spread first, by MASE: 0 is chance, 1 the best "
-        "order there is."
+        "order there is, with 95 % intervals, bold where they do not reach 0. *Epistemic* and "
+        "*total* are variances over their mean in the same series, *width* that of the 50 % "
+        "interval over the seasonal error, which points have as well."
     )
     plots.draw_selective(scores)
     plot = "![Selective forecasting](../../docs/images/comparison-selective.png)"
-    yield "Does the spread warn?", f"{note}\n\n{markdown(informed.round(3))}\n\n{plot}"
+    yield WARNS, f"{note}\n\n{markdown(tables.selective_matrix(informed))}\n\n{plot}"
     yield CALIBRATION, markdown(calibrated.table(calibration))
     largest = concentrations(scores)
     write(largest, "forecasting_concentration")

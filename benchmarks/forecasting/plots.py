@@ -61,12 +61,10 @@ def draw_coverage(scores: dict[str, StoredScores]) -> pd.DataFrame:
 
 
 def draw_selective(scores: dict[str, StoredScores]) -> None:
-    """MASE of the forecasts that score VI is surest of, by its epistemic and its total spread."""
+    """MASE of what score VI is surest of, by its epistemic part and by the width of intervals."""
 
     def draw(name: str, ax: Axes) -> None:
-        several = len(scores[name].windows) > scores[name].windows.item_id.nunique()
-        # A series' single window says nothing of its total spread against others.
-        kinds = ("epistemic", "total") if several else ("epistemic",)
+        kinds = ("epistemic", "width")
         curves = [selective_scores(scores[name], SHOWN[0], "mase", by=by) for by in kinds]
         plotting.plot_selective(curves, names=kinds, ax=ax)
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 import pandas as pd
 
 from benchmarks.cells import LEVELS
-from benchmarks.forecasting.grid import BARE_MAP, COLD, DATASETS, EXTENDED, WARM, WITHOUT
+from benchmarks.forecasting.grid import BARE_MAP, COLD, DATASETS, EXTENDED, FIXED, WARM, WITHOUT
 from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
 from tsbnn.evaluation.bootstrap import Unit
+from tsbnn.evaluation.selective import Uncertainty
 
 #: For anything that is said of seeds.
 LEAST_SEEDS = 3
@@ -38,6 +39,7 @@ PAIRS = (
     *CLOSER,
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
+    ("deepar, score", f"{PEER} at 1e-3"),
     ("deepar, score", "deepar, map at 5e-3"),
     ("deepar, score warm_start=0.8 at 5e-3", BARE_MAP),
     ("deepar, map at 5e-3", BARE_MAP),
@@ -45,6 +47,15 @@ PAIRS = (
     *(("deepar, score warm_start=0.8 at 5e-3", f"deepar, {other}") for other in WARMED),
     *((model, other) for model in COLD for other in ("deepar, score", *WITHOUT)),
     ("deepar, score mixture", "deepar, elbo mixture"),
+)
+#: Whose uncertainty is looked at: posteriors, what draws weights otherwise, and points.
+WARNERS = (
+    *OWN,
+    *(f"deepar, {method}" for method in ("elbo", "ensemble", "mc_dropout")),
+    *(f"{network}, map" for network in NETWORKS),
+    BARE_MAP,
+    PEER,
+    "seasonal_naive",
 )
 #: The tables that models are divided among.
 MAIN, TRANSFORMER, EXTENSIONS, OTHER_RATES = PARTS = (
@@ -118,6 +129,8 @@ def difference_matrix(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _end(relative: float) -> str:
+    if math.isinf(relative):
+        return "∞"
     return f"{relative:+.1%}" if abs(relative) < 0.0095 else f"{relative:+.0%}"
 
 
@@ -127,20 +140,50 @@ def ranks(results: pd.DataFrame) -> pd.DataFrame:
     return crps.pivot_table(index="dataset", columns="model", values="value").dropna(axis=1)
 
 
-def selective(scores: dict[str, StoredScores], models: Iterable[str]) -> pd.DataFrame:
-    """How well uncertainty tells which forecasts will be bad."""
+def selective(
+    scores: dict[str, StoredScores], models: Iterable[str] = WARNERS, metric: str = "mase"
+) -> pd.DataFrame:
+    """How well a model's uncertainty tells which of its forecasts will be bad.
+
+    By its epistemic part where it draws weights, by its whole variance where a series has several
+    windows to compare, and by the width of its intervals, which points have as well.
+    """
     rows = []
     for dataset, found in scores.items():
+        several = len(found.windows) > found.windows.item_id.nunique()
         for model in models:
-            if model in found.models:
-                # A series' single window says nothing of its total spread against others.
-                several = len(found.windows) > len(set(found.windows.item_id))
-                for by in ("epistemic", "total") if several else ("epistemic",):
-                    one = selective_scores(found, model, "mase", by=by)
-                    names = ("skill", "skill_low", "skill_high")
-                    values = {name: getattr(one, name) for name in names}
-                    rows.append({"dataset": dataset, "model": model, "by": by, **values})
+            runs = [run for (name, _), run in found.scores.items() if name == model]
+            parts = [run.numerators.get("epistemic_share") for run in runs]
+            told = all(part is not None for part in parts)
+            kinds: dict[Uncertainty, bool] = {
+                # All draws of a point are the same.
+                "epistemic": told and any(part.any() for part in parts),
+                "total": told and several,
+                "width": True,
+            }
+            for by in [name for name, known in kinds.items() if runs and known]:
+                one = selective_scores(found, model, metric, by=by)
+                values = {name: getattr(one, name) for name in ("skill", "skill_low", "skill_high")}
+                about = {"dataset": dataset, "model": model, "by": by, "num_seeds": len(runs)}
+                rows.append({**about, **values})
     return pd.DataFrame(rows)
+
+
+def selective_matrix(found: pd.DataFrame) -> pd.DataFrame:
+    """One row a model and uncertainty, one column a dataset: skill with its interval.
+
+    Bold where that does not reach 0; without one below :data:`LEAST_SEEDS`, if seeds matter.
+    """
+    text = []
+    for row in found.itertuples():
+        skill, ends = f"{row.skill:.2f}", f" ({row.skill_low:.2f} to {row.skill_high:.2f})"
+        known = row.num_seeds >= LEAST_SEEDS or row.model in FIXED
+        clear = known and (row.skill_low > 0 or row.skill_high < 0)
+        text.append((f"**{skill}**" if clear else skill) + ends * known)
+    table = found.assign(text=text).pivot_table(
+        index=["by", "model"], columns="dataset", values="text", aggfunc="first", sort=False
+    )
+    return table.fillna("–").reset_index()
 
 
 def matrix(

@@ -20,6 +20,8 @@ from benchmarks.forecasting.tables import (
     parts,
     ranks,
     scatter,
+    selective,
+    selective_matrix,
     summary,
 )
 from benchmarks.output import PAGE, markdown
@@ -178,3 +180,40 @@ def test_published_tables_are_those_of_the_results() -> None:
     assert markdown(calibrated.table(kept("forecasting_calibrated"))) in full
     for table in summary(found).values():
         assert markdown(table) in short
+
+
+def test_points_are_judged_by_the_width_of_their_intervals_alone() -> None:
+    rng = np.random.default_rng(0)
+    error = rng.gamma(2, 1, size=60)
+    windows = pd.DataFrame({"item_id": np.arange(60) % 6, "window": np.arange(60) // 6})
+    stored = StoredScores(windows.assign(seasonal_error=2.0))
+    known = np.full(60, 4.0)
+    for seed in range(3):
+        sums = {"mase": 4 * error, "width_50": error, "epistemic_share": rng.random(60)}
+        stored.add("posterior", seed, WindowScores(sums, dict.fromkeys(sums, known)))
+        point = sums | {"epistemic_share": np.zeros(60)}
+        stored.add("point", seed, WindowScores(point, dict.fromkeys(point, known)))
+    few = {name: sums[name] for name in ("mase", "width_50")}
+    for name in ("seasonal_naive", "once"):
+        stored.add(name, 0, WindowScores(few, dict.fromkeys(few, known)))
+    models = ("posterior", "point", "seasonal_naive", "once", "absent")
+    found = selective({"one": stored}, models)
+    assert found.groupby("model").by.agg(list).to_dict() == {
+        "posterior": ["epistemic", "total", "width"],
+        "point": ["total", "width"],
+        "seasonal_naive": ["width"],
+        "once": ["width"],
+    }
+    table = selective_matrix(found).set_index(["by", "model"]).one
+    assert table["width", "posterior"] == "**1.00** (1.00 to 1.00)"
+    assert table["width", "seasonal_naive"] == "**1.00** (1.00 to 1.00)"
+    assert table["width", "once"] == "1.00"
+    single = StoredScores(stored.windows.assign(item_id=np.arange(60)), scores=stored.scores)
+    assert "total" not in set(selective({"one": single}, ["posterior"]).by)
+
+
+def test_an_open_end_of_an_interval_is_told() -> None:
+    row = {"dataset": "etth1", "a": "x", "b": "y", "num_seeds": 3}
+    ends = {"relative": -0.5, "relative_low": -1.0, "relative_high": np.inf}
+    table = difference_matrix(pd.DataFrame([row | ends]))
+    assert table.etth1.tolist() == ["-50.0% (-100% to ∞)"]
