@@ -179,9 +179,10 @@ else:
     print("On these windows neither forecasts clearly better.")
 
 # %% [markdown]
-# So here `score` loses to `elbo`, by 2 %, and neither is shown to differ from `map`, which has the
-# lowest CRPS. But that is one training of each. How much training itself scatters, only further
-# seeds can tell: `backtest(..., seeds=(0, 1, 2, 3, 4))`. The intervals then resample seeds, too.
+# So here `map` has the lowest CRPS, clearly below `score` (3 %) and `elbo` (2 %), of which neither
+# is shown to be better than the other. But that is one training of each. How much training itself
+# scatters, only further seeds can tell: `backtest(..., seeds=(0, 1, 2, 3, 4))`. The intervals then
+# resample seeds, too.
 #
 # ## Calibration: do intervals hold what they promise?
 #
