@@ -354,8 +354,8 @@ def race(frame: pd.DataFrame, horizon: int, windows: int, season: int):
 
 
 def show(result, ax: plt.Axes) -> None:
-    """Curves by three ways of telling how sure a model is."""
-    orders = ("epistemic", "total", "share")
+    """Curves by four ways of telling how sure a model is."""
+    orders = ("epistemic", "total", "share", "width")
     curves = [selective_scores(result, "score", "mase", by=by, unit="window") for by in orders]
     plot_selective(curves, names=orders, ax=ax)
     for by, curve in zip(orders, curves, strict=True):
@@ -371,8 +371,10 @@ plt.show()
 
 # %% [markdown]
 # `epistemic` and `total` order forecasts by the variance over weights and by the whole variance,
-# each in units of its series; `share` by the former in percent of the latter. Skill is 1 for an
-# oracle that knows the scores, 0 for dropping at random; bands and brackets are 95 % intervals.
+# each in units of its series; `share` by the former in percent of the latter; `width` by the
+# interval of 50 % over the seasonal error of the history, which any model has, a point as well.
+# Skill is 1 for an oracle that knows the scores, 0 for dropping at random; bands and brackets are
+# 95 % intervals.
 #
 # In Seattle it is the *whole* spread that knows which fortnights will be hard. Of its epistemic
 # part alone that is not shown, which is no contradiction: what makes a fortnight hard is the

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.cells import LEVELS
 from benchmarks.convergence import BUDGETS, reached, with_elbo
 from benchmarks.forecasting import calibrated
-from benchmarks.forecasting.grid import DATASETS
+from benchmarks.forecasting.grid import DATASETS, SCALED_ELBO
 from benchmarks.forecasting.tables import LEAST_SEEDS, PEER, coverages
 
 #: By the column's heading: how the models on a network are named.
@@ -57,15 +57,18 @@ def goals(
     rows = []
     for network in NETWORKS.values():
         own = f"{network}, score"
-        elbo, ensemble, peer = (
+        elbo, scaled, ensemble, peer = (
             _against(differences, own, other)
-            for other in (f"{network}, elbo", f"{network}, ensemble", PEER)
+            for other in (f"{network}, elbo", SCALED_ELBO, f"{network}, ensemble", PEER)
         )
         answers = {
             "CRPS against the ELBO: the interval ends at +1 % at most, on 5 of 5": verdict(
                 elbo.relative_high <= WORSE, 5
             ),
             "… and lies below zero, on 3": verdict(elbo.relative_high < 0, 3),
+            "… the ELBO with trials of both its rates: at +1 % at most, on 5": verdict(
+                scaled.relative_high <= WORSE, 5
+            ),
             "Half of the gradients to the ELBO's last training ELBO, on 4": (
                 verdict(_half(convergence), 4) if network == "deepar" else NOT_RUN
             ),

@@ -11,7 +11,16 @@ from collections.abc import Iterable
 import pandas as pd
 
 from benchmarks.cells import LEVELS
-from benchmarks.forecasting.grid import BARE_MAP, COLD, DATASETS, EXTENDED, FIXED, WARM, WITHOUT
+from benchmarks.forecasting.grid import (
+    BARE_MAP,
+    COLD,
+    DATASETS,
+    EXTENDED,
+    FIXED,
+    SCALED_ELBO,
+    WARM,
+    WITHOUT,
+)
 from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
 from tsbnn.evaluation import StoredScores, paired_difference, selective_scores
@@ -34,9 +43,12 @@ CLOSER = (
     *((own, own.replace("score", other)) for own in OWN for other in REFERENCES),
     *((own, PEER) for own in OWN),
     *(("deepar, score", model) for model in WITHOUT),
+    ("deepar, score", SCALED_ELBO),
 )
 PAIRS = (
     *CLOSER,
+    (SCALED_ELBO, "deepar, elbo"),
+    (WARM[0], SCALED_ELBO),
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
     ("deepar, score", f"{PEER} at 1e-3"),
@@ -65,7 +77,7 @@ MAIN, TRANSFORMER, EXTENSIONS, OTHER_RATES = PARTS = (
     "other learning rates",
 )
 #: Methods with other settings, which have no rank: their neighbours' would count them.
-VARIANTS = (*WARM, *COLD, *(model for model in WITHOUT if model != BARE_MAP))
+VARIANTS = (*WARM, *COLD, SCALED_ELBO, *(model for model in WITHOUT if model != BARE_MAP))
 #: What the short tables of docs/results.md have.
 SHORT = ("deepar, score", "deepar, elbo", "deepar, map", BARE_MAP, "deepar, ensemble", PEER)
 
