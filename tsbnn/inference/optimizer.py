@@ -229,8 +229,8 @@ class BayesianOptimizer(EvaluatingOptimizer):
         if not self.ready:
             warnings.warn(
                 f"{self.method.name} has ended after {self.steps:,} steps, in its {self.phase}: "
-                "there is no posterior yet, and all draws are one point. Take more steps, or plan "
-                "for fewer by total_steps",
+                "there is no posterior yet, and all draws are one point. Let it run to the end of "
+                "its plan, or plan for fewer steps",
                 PosteriorWarning,
                 stacklevel=2,
             )
