@@ -48,13 +48,17 @@ def test_steps_that_fit_are_planned_and_taken(method, tiny, series) -> None:
     assert timer._duration < LIMIT
 
 
-def test_a_generous_limit_changes_nothing_of_the_plan(tiny, series) -> None:
+@pytest.mark.parametrize("cache_data", [True, False])
+def test_a_generous_limit_changes_nothing(cache_data, tiny, series) -> None:
     with_limit, without = (
-        BayesianEstimator(tiny("our_deepar"), time_limit=limit).train(series).training_summary
+        BayesianEstimator(tiny("our_deepar", dropout_rate=0.1), "map", time_limit=limit).train(
+            series, cache_data=cache_data
+        )
         for limit in (600, None)
     )
     for key in ("planned_steps", "steps", "gradient_evaluations"):
-        assert with_limit[key] == without[key]
+        assert with_limit.training_summary[key] == without.training_summary[key]
+    assert torch.equal(with_limit.posterior.mean, without.posterior.mean)
 
 
 def test_too_little_time_is_told(tiny, series) -> None:

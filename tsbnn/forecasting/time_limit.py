@@ -79,7 +79,7 @@ def plan_time(
         A module to time steps of, thrown away afterwards. Its plan has as many steps as the trial
         at most.
     batches
-        Training batches; some are taken.
+        Training batches, to be had again and again; the training's own are others.
     method
         Knows how many steps a number of evaluations pays for.
     planned

@@ -50,7 +50,7 @@ class WindowLoader:
         self.batch_size = batch_size
         self.batches_per_epoch = batches_per_epoch
         self.is_single_pass = is_single_pass
-        self._batches = self._endless(stream)
+        self._batches: Iterator[dict[str, Tensor]] = self._endless(stream)
         self._pass = stream.one_pass() if is_single_pass else None
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -65,6 +65,12 @@ class WindowLoader:
             )
             for start in starts
         )
+
+    def peek(self, count: int) -> list[dict[str, Tensor]]:
+        """Return the next batches of an endless loader, which stay the next ones."""
+        taken = list(itertools.islice(self._batches, count))
+        self._batches = itertools.chain(taken, self._batches)
+        return taken
 
     def _endless(self, stream: WindowStream) -> Iterator[dict[str, Tensor]]:
         batches = max(1, _BLOCK // self.batch_size)
