@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import numpy as np
 import pytest
 import torch
 
+from tsbnn.foreign import random_state
 from tsbnn.foreign.random_state import RandomStream
 
 
@@ -61,3 +63,85 @@ def test_one_stream_at_a_time_is_active() -> None:
     for seed, values in results.items():
         with RandomStream(seed).active():
             assert values == [draw() for _ in range(30)]
+
+
+@pytest.mark.usefixtures("unchanged_global_random_state")
+def test_a_long_stream_gives_way_to_whoever_waits_and_goes_on_alike() -> None:
+    with RandomStream(5).active():
+        alone = [draw() for _ in range(200)]
+    with RandomStream(6).active():
+        other_alone = [draw() for _ in range(20)]
+    others: list[list[tuple[float, float, float]]] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def long() -> list[tuple[float, float, float]]:
+        stream, values = RandomStream(5), []
+        with stream.active():
+            begun.set()
+            while len(values) < 200:
+                values.append(draw())
+                # The last step waits for the others: without turns they would never come.
+                while len(values) == 199 and not ended.is_set():
+                    stream.give_way()
+                stream.give_way()
+        return values
+
+    def short() -> None:
+        begun.wait()
+        for _ in range(3):
+            with RandomStream(6).active():
+                others.append([draw() for _ in range(20)])
+        ended.set()
+
+    thread = threading.Thread(target=short)
+    thread.start()
+    assert long() == alone
+    thread.join()
+    assert others == [other_alone] * 3
+
+
+def test_a_stream_inside_of_another_one_does_not_give_way() -> None:
+    outer, inner, entered = RandomStream(1), RandomStream(2), threading.Event()
+
+    def wait() -> None:
+        with RandomStream(3).active():
+            entered.set()
+
+    with outer.active(), inner.active():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        for _ in range(50):
+            inner.give_way()
+            time.sleep(0.001)
+        assert not entered.is_set()
+    thread.join()
+    assert entered.is_set()
+
+
+@pytest.mark.usefixtures("unchanged_global_random_state")
+def test_an_interrupt_while_waiting_leaves_turns_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = RandomStream(1)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        with stream.active():
+            thread = threading.Thread(target=other)
+            thread.start()
+            while not random_state._TURNS.wanted:
+                time.sleep(0.001)
+            monkeypatch.setattr(random_state._TURNS, "take", interrupt)
+            stream.give_way()
+
+    def other() -> None:
+        with RandomStream(2).active():
+            draw()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    monkeypatch.undo()
+    with stream.active():
+        draw()

@@ -1,4 +1,4 @@
-"""Seeds of a training or a prediction, derived by purpose, and loaders that repeat themselves."""
+"""Seeds of a training or a prediction by purpose, loaders that repeat themselves, and turns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import torch
 
 from tsbnn.foreign.random_state import RandomStream
+
+
+class GivingWay(pl.Callback):
+    """Lets predictions of other threads in between two steps of a training.
+
+    Parameters
+    ----------
+    stream
+        The training's, active.
+    """
+
+    def __init__(self, stream: RandomStream) -> None:
+        self.stream = stream
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Give way after every step."""
+        self.stream.give_way()
 
 
 class SeededLoader:

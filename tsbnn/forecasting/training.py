@@ -17,6 +17,7 @@ from gluonts.dataset.common import Dataset
 from gluonts.torch.model.estimator import TrainOutput
 from gluonts.transform import Transformation
 from torch import nn
+from torch.utils.data import DataLoader
 
 from tsbnn.datasets import FrameDataset, FrameSchema
 from tsbnn.forecasting.batch_sums import batch_sums
@@ -32,7 +33,7 @@ from tsbnn.forecasting.lightning_module import (
 from tsbnn.forecasting.likelihood import check_network
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.predictor import BayesianPredictor
-from tsbnn.forecasting.seeds import derived_seed, fresh_seed, generator
+from tsbnn.forecasting.seeds import GivingWay, derived_seed, fresh_seed, generator
 from tsbnn.forecasting.settings import (
     count_observed,
     plan_steps,
@@ -40,7 +41,7 @@ from tsbnn.forecasting.settings import (
     trainer_settings,
 )
 from tsbnn.forecasting.time_limit import TRIAL_STEPS, plan_time
-from tsbnn.forecasting.windows import Loading, data_loader
+from tsbnn.forecasting.windows import Loading, WindowLoader, data_loader
 from tsbnn.foreign.notices import without_foreign_warnings
 from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import (
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from tsbnn.forecasting.estimator import BayesianEstimator
 
 Module = TypeVar("Module", bound=BayesianLightningModule)
-_WEIGHT_NOISE, _VALIDATION, _LAST_PASS, _WINDOWS = 11, 12, 13, 14
+_WEIGHT_NOISE, _VALIDATION, _LAST_PASS, _WINDOWS, _TRIAL = 11, 12, 13, 14, 15
 
 
 def train(
@@ -94,7 +95,8 @@ def train(
     keep_freed_memory()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
-        stack.enter_context(RandomStream(seed).active())
+        stream = RandomStream(seed)
+        stack.enter_context(stream.active())
         stack.enter_context(without_foreign_warnings())
         if bayesian.compile:
             stack.enter_context(without_validation())
@@ -107,6 +109,7 @@ def train(
             cache_data,
             ckpt_path,
             seed,
+            stream,
             folder,
             bayesian.num_observations or observed.points,
             started,
@@ -125,6 +128,7 @@ def _train(
     cache_data: bool,
     ckpt_path: str | None,
     seed: int,
+    stream: RandomStream,
     folder: Path,
     num_observations: int,
     started: float,
@@ -132,6 +136,7 @@ def _train(
     estimator = bayesian.estimator
     method = bayesian.inference
     settings = trainer_settings(estimator, method, folder)
+    settings["callbacks"].append(GivingWay(stream))
     total_steps = plan_steps(
         settings,
         dict(getattr(estimator, "__init_args__", {}).get("trainer_kwargs") or {}),
@@ -157,9 +162,13 @@ def _train(
         **loading,
     )
     load = functools.partial(
-        data_loader, estimator, transformation, module=gluonts_module, cache_data=cache_data
+        data_loader,
+        estimator=estimator,
+        transformation=transformation,
+        module=gluonts_module,
+        cache_data=cache_data,
     )
-    batches = load(training_data, loading=wanted)
+    batches = load(data=training_data, loading=wanted)
 
     def lightning_module(kind: type[Module], network: nn.Module, steps: int | None) -> Module:
         noise = generator(derived_seed(seed, _WEIGHT_NOISE))
@@ -169,7 +178,14 @@ def _train(
     if bayesian.time_limit is not None:
         trial = lightning_module(BayesianLightningModule, copy.deepcopy(network), TRIAL_STEPS)
         deadline = started + bayesian.time_limit
-        total_steps = plan_time(settings, trial, batches, method, total_steps, deadline)
+        # What is drawn and taken for the trial, the training finds where it was.
+        with RandomStream(derived_seed(seed, _TRIAL)).active():
+            taken = (
+                DataLoader(batches.peek(TRIAL_STEPS), batch_size=None)  # type: ignore[arg-type]
+                if isinstance(batches, WindowLoader)
+                else load(data=training_data, loading=wanted, estimator=_twin(estimator))
+            )
+            total_steps = plan_time(settings, trial, taken, method, total_steps, deadline)
         trainer = pl.Trainer(**settings)
     kind = BayesianLightningModule if validation_data is None else ValidatedLightningModule
     module = lightning_module(kind, network, total_steps)
@@ -184,7 +200,7 @@ def _train(
             generator=generator(derived_seed(seed, _VALIDATION)),
             name="validation_data",
         )
-        validation = load(validation_data, loading=wanted)
+        validation = load(data=validation_data, loading=wanted)
     with same_network(trainer, estimator, ckpt_path):
         trainer.fit(module, batches, validation, ckpt_path=ckpt_path)
     module.sums = batch_sums
@@ -207,6 +223,14 @@ def _train(
         trainer=trainer,
         predictor=predictor.to(_device(trainer)),
     )
+
+
+def _twin(estimator: Any) -> Any:
+    """The same estimator with a sampler of its own: GluonTS's learn from the series they see."""
+    twin = copy.copy(estimator)
+    if hasattr(estimator, "train_sampler"):
+        twin.train_sampler = copy.deepcopy(estimator.train_sampler)
+    return twin
 
 
 def _again_and_again(loader: Iterable[Any]) -> Iterator[Any]:

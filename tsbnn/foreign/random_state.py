@@ -17,8 +17,44 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+
+class _Turns:
+    """A lock that one thread holds at a time, more than once if it likes, and may hand on."""
+
+    def __init__(self) -> None:
+        self._queue, self._lock = threading.Lock(), threading.Lock()
+        self._owner: int | None = None
+        self._depth = 0
+
+    def take(self) -> None:
+        """Wait for one's turn; whoever has it already goes one deeper."""
+        if not self.mine:
+            # Who hands on comes back by the queue too, and so after whom it has let in.
+            with self._queue:
+                self._lock.acquire()
+            self._owner = threading.get_ident()
+        self._depth += 1
+
+    def leave(self) -> None:
+        """Go one up; at the top others have their turn."""
+        self._depth -= 1
+        if not self._depth:
+            self._owner = None
+            self._lock.release()
+
+    @property
+    def mine(self) -> bool:
+        """Whether this thread has its turn."""
+        return self._owner == threading.get_ident()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether others wait for a turn that its owner, at the top, can hand on."""
+        return self._depth == 1 and self._queue.locked()
+
+
 # Global state can have one tenant at a time.
-_LOCK = threading.RLock()
+_TURNS = _Turns()
 
 
 class _State(NamedTuple):
@@ -76,21 +112,43 @@ class RandomStream:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._inside: _State | None = None
+        self._outside: list[_State] = []
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Put this stream in place of the global state; give the caller's back at the end.
 
-        One stream at a time is active: other threads wait.
+        One stream at a time is active: other threads wait, until this one ends or gives way.
         """
-        with _LOCK:
-            outside = _state()
-            if self._inside is None:
-                _set_seed(self.seed)
-            else:
-                _set_state(self._inside)
-            try:
-                yield
-            finally:
-                self._inside = _state()
-                _set_state(outside)
+        self._outside.append(self._enter())
+        try:
+            yield
+        finally:
+            # Not where an interrupt came while this thread was waiting to go on.
+            if _TURNS.mine:
+                self._leave(self._outside.pop())
+
+    def give_way(self) -> None:
+        """Let one of the threads that wait have its turn, from inside :meth:`active`.
+
+        For long work, between two of its steps: whoever waits gets the global state as it was
+        outside, and the stream goes on where it was. Nothing happens where nobody waits, and in a
+        stream that is active inside of another one.
+        """
+        if _TURNS.wanted:
+            self._leave(self._outside.pop())
+            self._outside.append(self._enter())
+
+    def _enter(self) -> _State:
+        _TURNS.take()
+        outside = _state()
+        if self._inside is None:
+            _set_seed(self.seed)
+        else:
+            _set_state(self._inside)
+        return outside
+
+    def _leave(self, outside: _State) -> None:
+        self._inside = _state()
+        _set_state(outside)
+        _TURNS.leave()
