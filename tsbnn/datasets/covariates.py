@@ -84,6 +84,11 @@ def split_horizon(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each target ends, and how many steps its covariates go on.
 
+    Without a frame of future rows the horizon begins after the last observed step of the series, or
+    of any other series whose rows end at the same time: a series that ends in missing targets where
+    those others have values ends in a gap, and its target goes on through it. What lies beyond
+    ``prediction_length`` steps is cut.
+
     Parameters
     ----------
     rows, grid
@@ -115,7 +120,8 @@ def split_horizon(
     elif prediction_length is None:
         end = observed_until
     else:
-        end = np.maximum(observed_until, total - prediction_length)
+        ahead = np.maximum(_common_steps(grid, total - observed_until), prediction_length)
+        end = np.maximum(observed_until, total - ahead)
     horizon = total - end
     if prediction_length is None:
         return end, horizon
@@ -135,6 +141,15 @@ def split_horizon(
             value=int(horizon[i]),
         )
     return end, np.full_like(horizon, prediction_length)
+
+
+def _common_steps(grid: Grid, left: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fewest steps ``left`` of all series whose rows end at the same time, ``num_series``."""
+    last = grid.first + (grid.length - 1) * grid.frequency.n
+    ends, group = np.unique(last, return_inverse=True)
+    fewest = np.full(len(ends), np.iinfo(np.int64).max)
+    np.minimum.at(fewest, group, left)
+    return fewest[group]
 
 
 def complete_covariates(

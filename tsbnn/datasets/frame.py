@@ -92,7 +92,9 @@ def from_frame(
     future_covariates
         Rows after each series' last one with ``item_id``, ``timestamp`` and the known covariates.
         Without it, rows at a series' end whose target is missing are its future: they hold
-        covariates only, and the target ends before them.
+        covariates only, and the target ends before them. With ``prediction_length``, missing
+        targets at steps where another series, whose rows end at the same time, has values are a gap
+        of the target instead.
     prediction_length
         Steps that the known covariates must reach beyond the target; they are cut to exactly these.
         Leave it out for a frame to train on.
