@@ -35,32 +35,36 @@ def joined(
 
 
 def without_horizon(
-    old: pd.DataFrame | pd.Series, future: pd.DataFrame | pd.Series, schema: FrameSchema
+    df: pd.DataFrame | pd.Series, future: pd.DataFrame | pd.Series, schema: FrameSchema
 ) -> pd.DataFrame:
-    """The old frame without the open rows that end the series for which there is a future.
+    """The frame without the rows that the future replaces: open ones from its first row on.
+
+    Series without a future keep all of their rows, and so do those before the future begins: their
+    covariates are known.
 
     Parameters
     ----------
-    old, future
+    df, future
         Frames with the columns of ``schema``; the second one has no targets.
     """
-    old, future = (as_table(df, schema.target, "df") for df in (old, future))
-    keys = _keys(old, schema)
-    is_open = take(old, schema.target, "target").isna().to_numpy()
-    last = keys.stamp.mask(is_open).groupby(keys.item_id).transform("max")
-    behind = is_open & ~(keys.stamp <= last).to_numpy()
-    return old[~(behind & keys.item_id.isin(_keys(future, schema).item_id).to_numpy())]
+    df = as_table(df, schema.target, "df")
+    future = as_table(future, schema.target, "future_covariates")
+    keys, ahead = _keys(df, schema), _keys(future, schema, "future_covariates")
+    is_open = take(df, schema.target, "target").isna().to_numpy()
+    begin = keys.item_id.map(ahead.groupby("item_id", sort=False).stamp.min())
+    return df[~(is_open & (keys.stamp >= begin).to_numpy())]
 
 
-def _keys(table: pd.DataFrame, schema: FrameSchema) -> pd.DataFrame:
+def _keys(table: pd.DataFrame, schema: FrameSchema, argument: str = "df") -> pd.DataFrame:
     """What tells rows apart, ``item_id`` and ``stamp``; one id where there are none."""
     if schema.timestamp is None:
         times = pd.Series(table.index)
     else:
-        times = take(table, schema.timestamp, "timestamp").reset_index(drop=True)
+        times = take(table, schema.timestamp, "timestamp", argument).reset_index(drop=True)
     keys = pd.DataFrame({"item_id": 0, "stamp": read_timestamps(times, None).stamps})
     if schema.item_id is not None:
-        keys["item_id"] = take(table, schema.item_id, "item_id").to_numpy(dtype=object)
+        ids = take(table, schema.item_id, "item_id", argument)
+        keys["item_id"] = ids.to_numpy(dtype=object)
     return keys
 
 
