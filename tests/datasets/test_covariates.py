@@ -135,8 +135,12 @@ def test_future_rows_must_follow() -> None:
     with pytest.raises(FutureCovariateError, match=r"2023-12-01 .*last row in df, 2024-01-06"):
         build(shops(), future_covariates=early)
     again = later(2).assign(timestamp=lambda f: f["timestamp"] - pd.Timedelta(days=1))
-    with pytest.raises(DuplicateTimestampError, match="2024-01-06"):
+    told = r"future_covariates, series 'a', row 0: .*2024-01-06 is in df already, in its row 11 \(2"
+    with pytest.raises(DuplicateTimestampError, match=told):
         build(shops(), future_covariates=again)
+    twice = pd.concat([later(2), later(2)])
+    with pytest.raises(DuplicateTimestampError, match=r"future_covariates, series 'a', .*rows 0 "):
+        build(shops(), future_covariates=twice)
 
 
 def test_a_gap_before_the_future_is_missing() -> None:

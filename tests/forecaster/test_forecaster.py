@@ -309,8 +309,12 @@ def test_update_learns_from_new_rows_and_goes_on_from_their_end() -> None:
         "2024-03-01",
         "2024-02-05",
     ]
-    with pytest.raises(DuplicateTimestampError, match="series 'a'"):
-        forecaster.update(new)
+    told = r"series 'a', row 0: the timestamp 2024-01-01 is among the rows that fit or update had"
+    with pytest.raises(DuplicateTimestampError, match=told) as caught:
+        forecaster.update(full)
+    assert "(95 such rows)" in str(caught.value)
+    assert "pass new ones only, for this series those after 2024-02-29" in str(caught.value)
+    assert (caught.value.series, caught.value.column, caught.value.row) == ("a", "ds", 0)
 
 
 def test_a_loaded_model_that_is_updated_still_wants_the_histories(tmp_path) -> None:

@@ -176,7 +176,6 @@ def from_frame(
             read.timestamp,
             item_id is not None,
         )
-        check_duplicates(rows)
         check_follows(rows, len(table))
         grid = lay_grid(rows, grid.frequency)
         nothing = np.full(len(more), np.nan)

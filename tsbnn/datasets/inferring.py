@@ -28,8 +28,15 @@ class _Steps:
     total: NDArray[np.int64]
 
 
-def check_duplicates(rows: Rows) -> None:
+def check_duplicates(rows: Rows, where: str = "") -> None:
     """Raise if a series has two rows with the same timestamp.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    where
+        What the message begins with, such as the name of a frame.
 
     Raises
     ------
@@ -42,7 +49,7 @@ def check_duplicates(rows: Rows) -> None:
     first = int(np.flatnonzero(same)[0])
     count = int(same.sum())
     raise DuplicateTimestampError(
-        f"{rows.name(rows.series[first])}, column {show(rows.timestamp)}: rows "
+        f"{where}{rows.name(rows.series[first])}, column {show(rows.timestamp)}: rows "
         f"{show(rows.label(first))} and {show(rows.label(first + 1))} both have the timestamp "
         f"{show(rows.stamp(first))}{others(count, 'pairs')}. A series needs one row per "
         + (
