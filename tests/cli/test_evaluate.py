@@ -166,6 +166,22 @@ def test_samples(model: Path, past_file: Path, observed: pd.DataFrame, tmp_path:
     assert again["crps"] == pytest.approx(scores["crps"])
 
 
+def test_a_missing_path_is_told_by_its_row(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=3).repeat(2)
+    frame = pd.DataFrame({"ds": days, "path": [2, 1] * 3, "value": 1.0, "y": 1.5})
+    frame.loc[2, "value"] = np.nan
+    frame.to_csv(tmp_path / "paths.csv", index=False)
+    done = run("evaluate", tmp_path / "paths.csv")
+    assert done.exit_code == 3
+    assert "paths.csv: row 4: 2024-01-02 00:00:00: column 'value': the forecast is missing" in (
+        one_line(done)
+    )
+    # Where nothing came nothing is scored.
+    frame["y"] = frame["y"].mask(frame["ds"] == "2024-01-02")
+    frame.to_csv(tmp_path / "paths.csv", index=False)
+    assert of(tmp_path / "paths.csv")["paths"]["crps"] == pytest.approx(0.5)
+
+
 def test_a_cross_validation_has_its_own_actual_values(tmp_path: Path) -> None:
     days = pd.date_range("2024-01-01", periods=4).strftime("%Y-%m-%d")
     frame = pd.DataFrame(
@@ -223,10 +239,26 @@ def test_bad_data(forecast_file: Path, past_file: Path, sales_file: Path, tmp_pa
     text = pd.read_csv(forecast_file).assign(**{"0.5": "much"})
     text.to_csv(tmp_path / "text.csv", index=False)
     cases["text"] = ((tmp_path / "text.csv", sales_file), ["text.csv", "'0.5'", "not all numbers"])
-    gap = pd.read_csv(forecast_file)
-    gap.loc[1, "0.5"] = np.nan
-    gap.to_csv(tmp_path / "gap.csv", index=False)
-    cases["gap"] = ((tmp_path / "gap.csv", sales_file), ["gap.csv: ", "finite"])
+    for column, value, what in (
+        ("0.5", np.nan, "missing"),
+        ("lo-80", np.nan, "missing (2 such values)"),
+        ("mean", np.nan, "missing"),
+        ("mean", np.inf, "infinite"),
+    ):
+        gap = pd.read_csv(forecast_file)
+        gap.loc[[1, 3] if "2" in what else [1], column] = value
+        gap.to_csv(tmp_path / f"gap-{column}-{value}.csv", index=False)
+        where = f"row 3: series 'shop-0', 2024-03-29 00:00:00: column '{column}'"
+        cases[f"{column} {value}"] = (
+            (tmp_path / f"gap-{column}-{value}.csv", sales_file),
+            [f"gap-{column}-{value}.csv: {where}: the forecast is {what}, and"],
+        )
+    swapped = {"lo-80": "hi-80", "hi-80": "lo-80"}
+    pd.read_csv(forecast_file).rename(columns=swapped).to_csv(tmp_path / "swap.csv", index=False)
+    cases["swapped bounds"] = (
+        (tmp_path / "swap.csv", sales_file),
+        ["swap.csv: row 2: series 'shop-0', 2024-03-28", "column 'lo-80', ", "column 'hi-80', "],
+    )
     for name, (arguments, words) in cases.items():
         result = run("evaluate", *arguments, *COLUMNS)
         assert result.exit_code == 3, (name, result.output)

@@ -76,17 +76,42 @@ def test_longer_futures_are_cut_to_the_prediction_length() -> None:
     assert dataset[1]["feat_dynamic_real"].shape == (2, 8)
 
 
-def test_missing_targets_before_the_horizon_stay_unobserved() -> None:
+def test_longer_rows_of_the_future_are_cut_at_their_end() -> None:
+    """They begin where those of a frame of their own begin, however far they go."""
+    by_frame = build(shops(), future_covariates=later(5), prediction_length=2)
+    by_rows = build(pd.concat([shops(), later(5)]), prediction_length=2)
+    assert by_rows.lengths.tolist() == [6, 6]
+    for one, two in zip(by_frame, by_rows, strict=True):
+        np.testing.assert_array_equal(one["feat_dynamic_real"], two["feat_dynamic_real"])
     frame = pd.concat([shops(), later(2)])
     frame.loc[frame["timestamp"] == "2024-01-06", "target"] = np.nan
+    assert build(frame, prediction_length=2).lengths.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("planned", [2, 3, 5])
+def test_missing_targets_where_other_series_have_values_are_a_gap(planned: int) -> None:
+    frame = pd.concat([shops(), later(planned)])
+    dark = (frame["timestamp"] == "2024-01-06") & (frame["item_id"] == "a")
+    frame["target"] = frame["target"].mask(dark)
     dataset = build(frame, prediction_length=2)
     assert dataset.lengths.tolist() == [6, 6]
+    assert dataset.horizons.tolist() == [2, 2]
     assert np.isnan(dataset[0]["target"][-1])
-    assert build(frame).lengths.tolist() == [5, 5]
+    assert build(frame).lengths.tolist() == [5, 6]
     kept = build(
         frame[frame["timestamp"] < "2024-01-07"], future_covariates=later(2), prediction_length=2
     )
     assert kept.lengths.tolist() == [6, 6]
+
+
+def test_series_whose_rows_end_at_different_times_have_their_own_horizons() -> None:
+    frame = pd.concat([shops(), later(5)])
+    early = (frame["item_id"] == "a") & (frame["timestamp"] >= "2024-01-04")
+    frame["target"] = frame["target"].mask(early)
+    frame = frame[(frame["item_id"] == "b") | (frame["timestamp"] <= "2024-01-08")]
+    dataset = build(frame, prediction_length=2)
+    assert dataset.lengths.tolist() == [3, 6]
+    assert dataset.horizons.tolist() == [2, 2]
 
 
 def test_a_short_future_names_the_series_and_the_end_it_needs() -> None:
@@ -110,8 +135,12 @@ def test_future_rows_must_follow() -> None:
     with pytest.raises(FutureCovariateError, match=r"2023-12-01 .*last row in df, 2024-01-06"):
         build(shops(), future_covariates=early)
     again = later(2).assign(timestamp=lambda f: f["timestamp"] - pd.Timedelta(days=1))
-    with pytest.raises(DuplicateTimestampError, match="2024-01-06"):
+    told = r"future_covariates, series 'a', row 0: .*2024-01-06 is in df already, in its row 11 \(2"
+    with pytest.raises(DuplicateTimestampError, match=told):
         build(shops(), future_covariates=again)
+    twice = pd.concat([later(2), later(2)])
+    with pytest.raises(DuplicateTimestampError, match=r"future_covariates, series 'a', .*rows 0 "):
+        build(shops(), future_covariates=twice)
 
 
 def test_a_gap_before_the_future_is_missing() -> None:

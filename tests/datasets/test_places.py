@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsbnn.datasets import from_frame
+from tsbnn.datasets import OffGridError, from_frame
 
 TICKS = ("30s", "15min", "h", "6h")
 DAYS = ("D", "3D", "B", "2W-WED", "W-SUN")
@@ -41,6 +41,29 @@ def test_timestamps_go_on_as_pandas_would_write_them(freq: str, begin, length, c
     np.testing.assert_array_equal(dataset.timestamps(0, 9), expected)
     last = np.stack([index[-10:-9].to_numpy() for index in full.values()])
     np.testing.assert_array_equal(dataset.timestamps(-1, 1), last)
+
+
+@pytest.mark.parametrize("day", [29, 30, 31])
+@pytest.mark.parametrize("freq", [None, "ME"])
+def test_the_last_day_stands_for_days_that_a_month_does_not_have(freq, day: int) -> None:
+    """Bills of the 30th come on 28 February, and on 30 March again."""
+    months = pd.date_range("2022-11-01", periods=20, freq="MS")
+    last = months + pd.offsets.MonthEnd(0)
+    stamps = pd.DatetimeIndex(np.minimum(months + pd.Timedelta(days=day - 1), last))
+    for cut in (6, 16):
+        dataset = from_frame(long({"a": stamps[:cut], "b": months[:cut]}), freq=freq)
+        assert dataset.freq == "ME"
+        expected = np.stack([stamps[cut : cut + 4], months[cut : cut + 4]])
+        np.testing.assert_array_equal(dataset.timestamps(0, 4), expected)
+
+
+def test_months_on_any_day_are_told_to_become_periods() -> None:
+    stamps = pd.to_datetime(["2024-01-12", "2024-02-15", "2024-03-13", "2024-04-14", "2024-05-13"])
+    frame = long({"a": stamps})
+    with pytest.raises(OffGridError, match=r"df\['timestamp'\]\.dt\.to_period\('M'\)"):
+        from_frame(frame, freq="ME")
+    frame["timestamp"] = frame["timestamp"].dt.to_period("M")
+    assert from_frame(frame).lengths.tolist() == [5]
 
 
 def test_each_series_keeps_its_own_place() -> None:

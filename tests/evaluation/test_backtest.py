@@ -202,6 +202,12 @@ def test_a_model_with_a_baselines_name_replaces_it(empty_working_directory):
     result = go({"gluonts_deepar": tiny_deepar()}, baselines=True, windows=1)
     assert result.models == ["gluonts_deepar", "seasonal_naive"]
     assert result.results["gradient_evaluations"].max() == 2
+    models = {"seasonal_naive": Fake(spread=9.0), "gluonts_deepar": Fake()}
+    alone = go(models, baselines=False, windows=1)
+    result = go(models, baselines=True, windows=1)
+    assert result.models == ["seasonal_naive", "gluonts_deepar"]
+    scores = [one.results.query("metric == 'crps'")["value"].tolist() for one in (result, alone)]
+    assert scores[0] == scores[1]
 
 
 def test_baselines_of_ones_own():

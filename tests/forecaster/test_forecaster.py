@@ -309,8 +309,12 @@ def test_update_learns_from_new_rows_and_goes_on_from_their_end() -> None:
         "2024-03-01",
         "2024-02-05",
     ]
-    with pytest.raises(DuplicateTimestampError, match="series 'a'"):
-        forecaster.update(new)
+    told = r"series 'a', row 0: the timestamp 2024-01-01 is among the rows that fit or update had"
+    with pytest.raises(DuplicateTimestampError, match=told) as caught:
+        forecaster.update(full)
+    assert "(95 such rows)" in str(caught.value)
+    assert "pass new ones only, for this series those after 2024-02-29" in str(caught.value)
+    assert (caught.value.series, caught.value.column, caught.value.row) == ("a", "ds", 0)
 
 
 def test_a_loaded_model_that_is_updated_still_wants_the_histories(tmp_path) -> None:
@@ -337,9 +341,34 @@ def test_a_future_replaces_the_one_that_fitting_had() -> None:
     as_text = ahead(frame).assign(price=0.5, ds=lambda table: table["ds"].astype(str))
     expected = forecaster.predict(frame, future_covariates=ahead(frame).assign(price=0.5))
     pd.testing.assert_frame_equal(forecaster.predict(future_covariates=as_text), expected)
+    passed = pd.concat([frame, ahead(frame)], ignore_index=True)
+    found = forecaster.predict(passed, future_covariates=as_text)
+    pd.testing.assert_frame_equal(found, expected)
+    names = {"unique_id": "shop", "ds": "day", "y": "sold"}
+    found = forecaster.predict(
+        passed.rename(columns=names),
+        as_text.rename(columns=names),
+        item_id="shop",
+        timestamp="day",
+        target="sold",
+    )
+    pd.testing.assert_frame_equal(found, expected.rename(columns=names))
     first = as_text.groupby("unique_id").head(1)
     with pytest.raises(FutureCovariateError, match="go on for 1 steps, but prediction_length=3"):
         forecaster.predict(future_covariates=first)
+
+
+def test_a_future_leaves_the_rows_before_it() -> None:
+    """Missing targets before the horizon are a gap whose covariates are known."""
+    frame = sales()
+    frame["y"] = frame["y"].mask((frame["unique_id"] == "b") & (frame["ds"] == "2024-02-02"))
+    forecaster = tiny(covariates="price").fit(frame)
+    found = forecaster.predict(future_covariates=ahead(frame))
+    assert found.groupby("unique_id")["ds"].min().astype(str).tolist() == [
+        "2024-02-10",
+        "2024-02-03",
+    ]
+    pd.testing.assert_frame_equal(found, forecaster.predict(frame, ahead(frame)))
 
 
 @pytest.mark.parametrize("name", ["mean", "step", "cutoff", "lo-80"])

@@ -75,7 +75,14 @@ def evaluate(
         raise UsageError("--by-series needs --out, the file that the scores are written to")
     with stages(quiet) as stage:
         stage("loading libraries")
-        from tsbnn.cli.matching import Names, matched, no_match, open_actuals, open_forecasts
+        from tsbnn.cli.matching import (
+            Names,
+            check_complete,
+            matched,
+            no_match,
+            open_actuals,
+            open_forecasts,
+        )
         from tsbnn.cli.scoring import scores
 
         stage("reading")
@@ -93,6 +100,7 @@ def evaluate(
                 actual = matched(table, came)
             if np.isnan(actual).all():
                 raise no_match(table, came, (forecast, actuals))
+        check_complete(forecast, table, models, actual)
         stage("scoring")
         scale = _scale(table, came, history, freq, season, stream, names, quiet)
         try:

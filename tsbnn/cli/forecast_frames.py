@@ -58,6 +58,9 @@ class Forecasts:
         ``rows``, or None.
     samples
         ``rows x num_samples``, or None.
+    columns
+        What is scored by the columns' names: values and the labels of their rows in the table,
+        ``rows`` both, or ``rows x num_samples`` of samples.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Forecasts:
     mean: Array | None = None
     epistemic_std: Array | None = None
     samples: Array | None = None
+    columns: dict[str, tuple[Array, NDArray[Any]]] = field(default_factory=dict)
 
     @property
     def median(self) -> Array | None:
@@ -96,6 +100,20 @@ class Forecasts:
             if level < 0.5 and other in self.quantiles and coverage not in self.bounds:
                 self.bounds[coverage] = self.quantiles[level], self.quantiles[other]
         return self
+
+    def crossed(self) -> tuple[str, str, int] | None:
+        """Columns and row of the first interval whose lower bound is above its upper one."""
+        sides: dict[tuple[str, float], str] = {}
+        for column in self.columns:
+            if found := _BOUND.fullmatch(column):
+                sides[found["side"], float(found["level"])] = column
+        for (side, level), low in sides.items():
+            high = sides.get(("hi", level))
+            if side == "lo" and high is not None:
+                above = np.flatnonzero(self.columns[low][0] > self.columns[high][0])
+                if len(above):
+                    return low, high, int(above[0])
+        return None
 
     def _take_from(self, samples: Array) -> None:
         from tsbnn.evaluation import central_interval, sample_quantile
@@ -153,6 +171,11 @@ def read_forecasts(
         model = found["model"] or name
         return models.setdefault(model, Forecasts(model))
 
+    def read(model: Forecasts, column: Any) -> Array:
+        values = _numbers(table, column)
+        model.columns[str(column)] = values, table.index.to_numpy()
+        return values
+
     for column in table.columns:
         text = str(column)
         if column in keys or column == target or text in _PLACES:
@@ -160,28 +183,30 @@ def read_forecasts(
         if found := _BOUND.fullmatch(text):
             share = float(found["level"]) / 100
             level = round((1 - share) / 2 if found["side"] == "lo" else (1 + share) / 2, 9)
-            of(found).quantiles.setdefault(level, _numbers(table, column))
+            of(found).quantiles.setdefault(level, read(of(found), column))
         elif (found := _QUANTILE.fullmatch(text)) and float(found["level"]) > 0:
-            of(found).quantiles[float(found["level"])] = _numbers(table, column)
+            of(found).quantiles[float(found["level"])] = read(of(found), column)
         elif (found := _PERCENT.fullmatch(text)) and int(found["level"]) > 0:
-            of(found).quantiles[int(found["level"]) / 100] = _numbers(table, column)
+            of(found).quantiles[int(found["level"]) / 100] = read(of(found), column)
         elif found := _SAMPLE.fullmatch(text):
-            paths.setdefault(of(found).name, []).append(_numbers(table, column))
+            paths.setdefault(of(found).name, []).append(read(of(found), column))
         elif found := _POINT.fullmatch(text):
             if found["point"] == "median":
-                of(found).quantiles[0.5] = _numbers(table, column)
+                of(found).quantiles[0.5] = read(of(found), column)
+            elif found["point"] == "mean":
+                of(found).mean = read(of(found), column)
             else:
-                setattr(of(found), found["point"], _numbers(table, column))
+                of(found).epistemic_std = _numbers(table, column)
         else:
             rest.append(column)
     ignored = []
     for column in rest:
         if str(column) in models:
-            models[str(column)].mean = _numbers(table, column)
+            models[str(column)].mean = read(models[str(column)], column)
         elif table[column].dtype.kind in "fiu":
             ignored.append(str(column))
-    for model, columns in paths.items():
-        models[model].samples = np.stack(columns, axis=1)
+    for of_paths, columns in paths.items():
+        models[of_paths].samples = np.stack(columns, axis=1)
     if not models:  # tools that forecast points name their columns by the model alone
         bounds = [str(column) for column in rest if _LIKE_A_BOUND.search(str(column))]
         if bounds:
@@ -191,7 +216,8 @@ def read_forecasts(
             )
         for column in rest:
             if table[column].dtype.kind in "fiu":
-                models[str(column)] = Forecasts(str(column), mean=_numbers(table, column))
+                model = models.setdefault(str(column), Forecasts(str(column)))
+                model.mean = read(model, column)
         ignored = []
     if not models:
         raise BadDataError(
@@ -213,7 +239,8 @@ def _long_samples(
     ordered = table.sort_values([*keys, path], kind="stable")
     count = int(counts.iloc[0])
     samples = _numbers(ordered, "value").reshape(-1, count)
-    return ordered.iloc[::count], [Forecasts(name, samples=samples).complete()], []
+    columns = {"value": (samples, ordered.index.to_numpy().reshape(-1, count))}
+    return ordered.iloc[::count], [Forecasts(name, samples=samples, columns=columns).complete()], []
 
 
 def _numbers(table: pd.DataFrame, column: Any) -> Array:

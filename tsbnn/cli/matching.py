@@ -82,7 +82,13 @@ class Table:
 
 
 def open_forecasts(path: Path, stream: Format, names: Names) -> tuple[Table, list[Forecasts]]:
-    """Read forecasts from a file or standard input."""
+    """Read forecasts from a file or standard input.
+
+    Raises
+    ------
+    BadDataError
+        If a row is there twice, or a lower bound above an upper one; naming file, row and series.
+    """
     frame = read_table(path, stream, names.item_id)
     with about(path):
         table = _table(frame, names)
@@ -102,7 +108,51 @@ def open_forecasts(path: Path, stream: Format, names: Names) -> tuple[Table, lis
                 "forecasts; forecasts made at several times need a column cutoff that tells them "
                 "apart"
             )
+        for model in models:
+            if crossed := model.crossed():
+                low, high, row = crossed
+                lower, upper = (model.columns[column][0][row] for column in (low, high))
+                raise BadDataError(
+                    f"{name_of(path)}: row {rows.index[row]}: {_place(table, row)}: the lower "
+                    f"bound in column {low!r}, {lower:g}, is above the upper one in column "
+                    f"{high!r}, {upper:g}: is one called like the other?"
+                )
     return table, models
+
+
+def check_complete(path: Path, table: Table, models: list[Forecasts], actual: Array) -> None:
+    """Make sure that there is a forecast wherever there is an actual value.
+
+    Parameters
+    ----------
+    path
+        The file of the forecasts, for messages.
+    table, models
+        What :func:`open_forecasts` read from it.
+    actual
+        The actual values, ``rows``, NaN where there is none.
+
+    Raises
+    ------
+    BadDataError
+        Naming file, row, series, time and column of the first one that is missing or infinite.
+    """
+    from tsbnn.datasets.rows import others
+
+    known = ~np.isnan(actual)
+    for model in models:
+        for column, (values, labels) in model.columns.items():
+            wrong = ~np.isfinite(values)
+            wrong[~known] = False
+            if not wrong.any():
+                continue
+            place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+            what = "missing" if np.isnan(values[place]) else "infinite"
+            raise BadDataError(
+                f"{name_of(path)}: row {labels[place]}: {_place(table, int(place[0]))}: column "
+                f"{column!r}: the forecast is {what}{others(int(wrong.sum()), 'values')}, and "
+                "there is an actual value: fill it in, or leave out the row or the column"
+            )
 
 
 def open_actuals(path: Path, stream: Format, names: Names, zone: Any = None) -> Table:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsbnn.datasets.errors import CovariateError, FutureCovariateError
+from tsbnn.datasets.errors import CovariateError, DuplicateTimestampError, FutureCovariateError
 from tsbnn.datasets.grid import Grid
+from tsbnn.datasets.inferring import check_duplicates
 from tsbnn.datasets.rows import Rows, others, show
 
 #: Known through the horizon, or up to the forecast's start only.
@@ -52,14 +53,29 @@ def number_future_items(
 
 
 def check_follows(rows: Rows, num_past: int) -> None:
-    """Raise unless each series' future rows come after all its other rows.
+    """Raise unless each series' future rows come after all its other rows, one for each step.
 
     Raises
     ------
+    DuplicateTimestampError
+        If a future row has the timestamp of another row; naming both.
     FutureCovariateError
         Naming the row and the last past timestamp.
     """
     future = rows.order >= num_past
+    same = (np.diff(rows.series) == 0) & (np.diff(rows.stamp_codes) == 0)
+    known = np.flatnonzero(same & ~future[:-1])
+    if len(known):
+        row = int(known[0]) + 1
+        end = rows.stamp(int(np.flatnonzero(~future[: rows.stops[rows.series[row]]])[-1]))
+        raise DuplicateTimestampError(
+            f"future_covariates, {rows.place(row)}: the timestamp {show(rows.stamp(row))} is in df "
+            f"already, in its row {show(rows.label(row - 1))}{others(len(known), 'rows')}; future "
+            f"rows must follow the series' last row in df, {show(end)}: leave out those that df "
+            "has, or drop them from df where their target is missing",
+            **rows.where(row),
+        )
+    check_duplicates(rows, "future_covariates, ")
     early = np.flatnonzero(future[:-1] & ~future[1:] & (np.diff(rows.series) == 0))
     if not len(early):
         return
@@ -83,6 +99,11 @@ def split_horizon(
     prediction_length: int | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each target ends, and how many steps its covariates go on.
+
+    Without a frame of future rows the horizon begins after the last observed step of the series, or
+    of any other series whose rows end at the same time: a series that ends in missing targets where
+    those others have values ends in a gap, and its target goes on through it. What lies beyond
+    ``prediction_length`` steps is cut.
 
     Parameters
     ----------
@@ -115,7 +136,8 @@ def split_horizon(
     elif prediction_length is None:
         end = observed_until
     else:
-        end = np.maximum(observed_until, total - prediction_length)
+        ahead = np.maximum(_common_steps(grid, total - observed_until), prediction_length)
+        end = np.maximum(observed_until, total - ahead)
     horizon = total - end
     if prediction_length is None:
         return end, horizon
@@ -135,6 +157,15 @@ def split_horizon(
             value=int(horizon[i]),
         )
     return end, np.full_like(horizon, prediction_length)
+
+
+def _common_steps(grid: Grid, left: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fewest steps ``left`` of all series whose rows end at the same time, ``num_series``."""
+    last = grid.first + (grid.length - 1) * grid.frequency.n
+    ends, group = np.unique(last, return_inverse=True)
+    fewest = np.full(len(ends), np.iinfo(np.int64).max)
+    np.minimum.at(fewest, group, left)
+    return fewest[group]
 
 
 def complete_covariates(

@@ -21,6 +21,7 @@ from tsbnn.datasets.errors import ColumnError, CovariateError, MissingTargetErro
 from tsbnn.datasets.frame_dataset import ColumnNames, FrameDataset
 from tsbnn.datasets.grid import Grid, lay_grid, resolve_frequency
 from tsbnn.datasets.inferring import check_duplicates
+from tsbnn.datasets.precision import Loss, find_loss, warn_of_losses
 from tsbnn.datasets.rows import Rows, others, show, sort_rows
 from tsbnn.datasets.schema import find_item_id, find_target, find_timestamp
 from tsbnn.datasets.statics import read_statics
@@ -92,7 +93,9 @@ def from_frame(
     future_covariates
         Rows after each series' last one with ``item_id``, ``timestamp`` and the known covariates.
         Without it, rows at a series' end whose target is missing are its future: they hold
-        covariates only, and the target ends before them.
+        covariates only, and the target ends before them. With ``prediction_length``, missing
+        targets at steps where another series, whose rows end at the same time, has values are a gap
+        of the target instead.
     prediction_length
         Steps that the known covariates must reach beyond the target; they are cut to exactly these.
         Leave it out for a frame to train on.
@@ -115,6 +118,12 @@ def from_frame(
         series, column, row and value: see :mod:`tsbnn.datasets.errors`.
     TypeError
         If ``df`` or ``future_covariates`` is no frame.
+
+    Warns
+    -----
+    UserWarning
+        Where a series' values are alike in float32 at more than a tenth of its steps though they
+        differ (123456789.4 and 123456789.8), or become 0; naming the worst series and its column.
 
     Examples
     --------
@@ -174,7 +183,6 @@ def from_frame(
             read.timestamp,
             item_id is not None,
         )
-        check_duplicates(rows)
         check_follows(rows, len(table))
         grid = lay_grid(rows, grid.frequency)
         nothing = np.full(len(more), np.nan)
@@ -184,18 +192,20 @@ def from_frame(
 
     offset = np.cumsum(grid.length) - grid.length
     slots = offset[rows.series] + grid.step
-    targets = _spread([values], rows, slots, grid)[0]
+    losses: list[Loss] = []
+    targets = _spread((target,), [values], rows, slots, grid, losses)[0]
     observed_until = np.zeros(len(items), dtype=np.int64)
     seen = ~np.isnan(values[rows.order])
     np.maximum.at(observed_until, rows.series[seen], grid.step[seen] + 1)
     length, horizon = split_horizon(
         rows, grid, observed_until, past_length, len(known), prediction_length
     )
-    dynamic = _spread(known_columns, rows, slots, grid)
-    past_dynamic = _spread(past_columns, rows, slots, grid)
+    dynamic = _spread(known, known_columns, rows, slots, grid, losses)
+    past_dynamic = _spread(past, past_columns, rows, slots, grid, losses)
     end, fill = length + horizon, fill_covariates
     complete_covariates(dynamic, known, "known", rows, grid, offset, end, fill)
     complete_covariates(past_dynamic, past, "past", rows, grid, offset, length, fill)
+    warn_of_losses(losses, rows)
     return FrameDataset(
         frequency=grid.frequency,
         item_ids=items,
@@ -276,10 +286,23 @@ def _check_observed(
 
 
 def _spread(
-    columns: list[NDArray[np.float64]], rows: Rows, slots: NDArray[np.int64], grid: Grid
+    names: tuple[Hashable, ...],
+    columns: list[NDArray[np.float64]],
+    rows: Rows,
+    slots: NDArray[np.int64],
+    grid: Grid,
+    losses: list[Loss],
 ) -> NDArray[np.float32]:
-    """Columns on the steps of all series laid end to end, NaN between rows."""
+    """Columns on the steps of all series laid end to end, NaN between rows.
+
+    What float32 loses of them is added to ``losses``.
+    """
     result = np.full((len(columns), int(grid.length.sum())), np.nan, dtype=np.float32)
-    for values, column in zip(result, columns, strict=True):
-        values[slots] = column[rows.order]
+    for name, values, column in zip(names, result, columns, strict=True):
+        exact = column[rows.order]
+        single = exact.astype(np.float32)
+        values[slots] = single
+        loss = find_loss(name, exact, single, rows)
+        if loss is not None:
+            losses.append(loss)
     return result

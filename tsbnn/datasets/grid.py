@@ -71,7 +71,8 @@ def lay_grid(rows: Rows, frequency: Frequency) -> Grid:
     """Place each row on its series' grid.
 
     All rows of a series lie at the same place within their steps: days all at 09:00, months all on
-    the 1st, all on the 15th, all on the last day or the last business day.
+    the 1st, all on the 15th, all on the last day or the last business day, or all on the 30th and
+    in February on its last day.
 
     Raises
     ------
@@ -147,7 +148,13 @@ def _off_grid(rows: Rows, row: int, frequency: Frequency, usual: str) -> NoRetur
         f"{rows.place(row)}: the timestamp {show(rows.stamp(row))} in column "
         f"{show(rows.timestamp)} is off the grid of freq={frequency.alias!r} through {usual}, "
         "which the series' other rows lie on; correct or drop the row, resample the frame, or "
-        f"pass freq={finest.alias!r}, which holds every row of the series.",
+        f"pass freq={finest.alias!r}, which holds every row of the series."
+        + (
+            " If each row stands for its month, whatever its day, write it so: "
+            f"df[{show(rows.timestamp)}].dt.to_period('M')."
+            if frequency.unit == "M"
+            else ""
+        ),
         **rows.where(row),
     )
 

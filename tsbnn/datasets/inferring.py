@@ -28,8 +28,15 @@ class _Steps:
     total: NDArray[np.int64]
 
 
-def check_duplicates(rows: Rows) -> None:
+def check_duplicates(rows: Rows, where: str = "") -> None:
     """Raise if a series has two rows with the same timestamp.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    where
+        What the message begins with, such as the name of a frame.
 
     Raises
     ------
@@ -42,7 +49,7 @@ def check_duplicates(rows: Rows) -> None:
     first = int(np.flatnonzero(same)[0])
     count = int(same.sum())
     raise DuplicateTimestampError(
-        f"{rows.name(rows.series[first])}, column {show(rows.timestamp)}: rows "
+        f"{where}{rows.name(rows.series[first])}, column {show(rows.timestamp)}: rows "
         f"{show(rows.label(first))} and {show(rows.label(first + 1))} both have the timestamp "
         f"{show(rows.stamp(first))}{others(count, 'pairs')}. A series needs one row per "
         + (
@@ -60,8 +67,8 @@ def infer_frequency(rows: Rows) -> Frequency:
     """Infer the one frequency of all series.
 
     Each series with at least three rows votes for its most frequent step, if this step occurs
-    twice; rows on one day of their months and at least 28 days apart step in months. Gaps are
-    multiples of the step.
+    twice; rows on one day of their months (on the last one of shorter months) and at least 28 days
+    apart step in months. Gaps are multiples of the step.
 
     Raises
     ------
@@ -100,21 +107,32 @@ def infer_frequency(rows: Rows) -> Frequency:
 def _monthly(
     rows: Rows, seconds: NDArray[np.int64], inside: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which series have all rows on the same day of different months (or all at month ends)."""
+    """Which series have all rows on the same day of different months (or all at month ends).
+
+    The same day is the last one of months that are too short for it.
+    """
     stamps = rows.stamps
     close = np.zeros(rows.num_series, dtype=bool)
     np.logical_or.at(close, rows.series[1:][inside & (np.diff(seconds) < 28 * _DAY)], True)
     if close.all():
         return ~close
-    day = np.asarray(stamps.day)
+    day = days_of_months(rows)
+    constant = np.logical_and.reduceat(day == day[rows.starts][rows.series], rows.starts)
     last_business, first_business = business_ends(stamps)
-    flags = [day == 1, np.asarray(stamps.is_month_end), last_business, first_business]
-    first = day[rows.stamp_codes[rows.starts]]
-    same_day = day[rows.stamp_codes] == first[rows.series]
-    constant = np.logical_and.reduceat(same_day, rows.starts)
-    for flag in flags:
+    for flag in (np.asarray(stamps.is_month_end), last_business, first_business):
         constant |= np.logical_and.reduceat(flag[rows.stamp_codes], rows.starts)
     return constant & ~close
+
+
+def days_of_months(rows: Rows) -> NDArray[np.int64]:
+    """Day of the month of each row, from 1, ``num_rows``.
+
+    The last day of a month stands for the latest day that the series has: 30 for 29 February, if
+    other rows lie on the 30th.
+    """
+    day = np.asarray(rows.stamps.day, dtype=np.int64)[rows.stamp_codes]
+    latest = np.maximum.reduceat(day, rows.starts)[rows.series]
+    return np.where(np.asarray(rows.stamps.is_month_end)[rows.stamp_codes], latest, day)
 
 
 def business_ends(stamps: pd.DatetimeIndex) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -2,7 +2,8 @@
 
 A grid numbers steps (the 400th month); users write timestamps (2003-04-30, or 2003-04-01 09:00).
 All rows of a series lie at one place within their steps, by at least one of several readings: for
-months on the same day, on the last day, on the last or the first business day.
+months on the same day, on the last day, on the last or the first business day, or on the same day
+and the last one of months that are too short for it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsbnn.datasets.frequencies import Frequency
-from tsbnn.datasets.inferring import business_ends
+from tsbnn.datasets.inferring import business_ends, days_of_months
 from tsbnn.datasets.rows import Rows
 
 _MONTHS = {"M": 1, "Q": 3, "Y": 12}
 _TICKS = {"s": "s", "min": "m", "h": "h", "D": "D"}
-_SAME_DAY, _LAST_DAY, _LAST_BUSINESS_DAY, _FIRST_BUSINESS_DAY = range(4)
+_SAME_DAY, _LAST_DAY, _LAST_BUSINESS_DAY, _FIRST_BUSINESS_DAY, _SAME_DAY_IF_THERE = range(5)
 # Days that are all the last ones of their months go on as such, be they all 30ths or not.
 _PREFERENCE = (_LAST_DAY, _SAME_DAY, _LAST_BUSINESS_DAY, _FIRST_BUSINESS_DAY)
 
@@ -69,7 +70,7 @@ class Places:
         return start.astype("datetime64[ns]") + clock.astype("timedelta64[ns]")
 
     def _in_months(self, unit: str, start: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-        same_day = self.reading == _SAME_DAY
+        same_day = (self.reading == _SAME_DAY) | (self.reading == _SAME_DAY_IF_THERE)
         place = np.where(same_day, self.number // 32, self.number)
         clock, within = place // 12, place % 12
         # The month that ends the period is counted as 0, the first one as 1.
@@ -123,7 +124,8 @@ def readings(rows: Rows, frequency: Frequency) -> list[NDArray[np.int64]]:
     numbers = [place * 32 + np.asarray(stamps.day)]
     for flag in (np.asarray(stamps.is_month_end), last_business, first_business):
         numbers.append(np.where(flag, place, -1))
-    return [number[rows.stamp_codes] for number in numbers]
+    result = [number[rows.stamp_codes] for number in numbers]
+    return [*result, place[rows.stamp_codes] * 32 + days_of_months(rows)]
 
 
 def find_places(rows: Rows, found: list[NDArray[np.int64]]) -> tuple[Places, NDArray[np.bool_]]:
@@ -144,8 +146,11 @@ def find_places(rows: Rows, found: list[NDArray[np.int64]]) -> tuple[Places, NDA
             for number in found
         ]
     )
-    # Short series leave it open: they follow the others.
-    preferred = sorted(range(len(found)), key=lambda r: (-holds[r].sum(), _PREFERENCE.index(r)))
+    # Short series leave it open: they follow the others. The last reading holds wherever that of
+    # the same day does, so that it is for series that have no other.
+    usual = [reading for reading in _PREFERENCE if reading < len(found)]
+    preferred = sorted(usual, key=lambda r: (-holds[r].sum(), _PREFERENCE.index(r)))
+    preferred += [_SAME_DAY_IF_THERE] if len(found) > _SAME_DAY_IF_THERE else []
     reading = np.asarray(preferred)[np.argmax(holds[preferred], axis=0)]
     numbers = np.stack([number[rows.starts] for number in found])
     places = Places(reading, numbers[reading, np.arange(rows.num_series)])

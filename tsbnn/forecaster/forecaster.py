@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import pandas as pd
@@ -169,7 +170,8 @@ class Forecaster(Stored):
         df
             Histories to forecast from; by default those of :meth:`fit` and :meth:`update`.
         future_covariates
-            Known covariates of the horizon; they replace those that fitting had, if any.
+            Known covariates of the horizon; from its first row on they replace the rows without a
+            target that the histories end in, if any.
         **options
             ``quantiles``, ``levels``, ``num_samples``, ``seed``, ``return_samples``,
             ``calibration``, ``progress`` of :meth:`tsbnn.BayesianPredictor.predict_frame`, which
@@ -192,8 +194,11 @@ class Forecaster(Stored):
             if self.frame_ is None:
                 raise NotFittedError("a model on disk holds no data: pass df, the histories")
             df = self.frame_
-            if future_covariates is not None and schema is not None:
-                df = without_horizon(df, future_covariates, schema)
+        is_frame = not isinstance(df, FrameDataset)
+        if future_covariates is not None and is_frame and schema and schema.known_covariates:
+            names = {name: options.get(name) for name in ("item_id", "timestamp", "target")}
+            given = {name: column for name, column in names.items() if column is not None}
+            df = without_horizon(df, future_covariates, replace(schema, **given))
         result = predictor.predict_frame(df, future_covariates=future_covariates, **options)
         fewer = (options.get("num_samples") or self.num_samples) < self.num_samples
         if self.epistemic_share_ is not None and not fewer:
