@@ -169,6 +169,18 @@ def test_what_targets_can_be() -> None:
         tiny(support="count").fit(sales().assign(y=-1.0))
 
 
+@pytest.mark.parametrize("model", ["deepar", "patch_transformer"])
+def test_small_units(model: str) -> None:
+    own = TINY if model == "deepar" else {"d_model": 4, "nhead": 1, "batch_size": 4}
+    unit = 1e-30
+    frame = sales().assign(y=lambda frame: frame["y"] * unit)
+    settings = {"model_kwargs": {**own, "trainer_kwargs": QUIET}, "gradient_evaluations": 100}
+    found = tiny(model=model, **settings).fit(frame).predict()
+    for column in ("mean", "median"):
+        assert (found[column].abs() < 100 * unit).all()
+    assert (found["aleatoric_std"] > 0.1 * unit).all()
+
+
 def test_silence(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     forecaster = tiny(model_kwargs=TINY, verbose=False, time_limit=60)
     forecaster.fit(sales()).update(ahead(sales(), 12).assign(y=4.0, price=0.0))
