@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
+from gluonts.torch import SimpleFeedForwardEstimator, TemporalFusionTransformerEstimator
+from gluonts.torch.distributions import StudentTOutput
 
 import tsbnn
 from tsbnn import ConformalCalibration, DeepAREstimator, Forecaster
@@ -136,6 +138,38 @@ def test_estimators_as_models(cls: type) -> None:
         tiny(model=network, model_kwargs=None, support="count").fit(sales())
     with pytest.raises(ValueError, match="time_features are for a network by name"):
         tiny(model=network, model_kwargs=None, time_features=()).fit(sales())
+
+
+def test_columns_that_an_estimator_does_not_read_are_told() -> None:
+    def fit(network: Any, **columns: str) -> Forecaster:
+        return tiny(model=network, model_kwargs=None, **columns).fit(sales())
+
+    length: dict[str, Any] = {
+        "prediction_length": HORIZON,
+        "batch_size": 4,
+        "trainer_kwargs": QUIET,
+    }
+    feedforward = SimpleFeedForwardEstimator(**length)
+    with pytest.raises(ValueError, match=r"Estimator has no num_feat_dynamic_real, and .* it 1: "):
+        fit(feedforward, covariates="price")
+    with pytest.raises(ValueError, match="SimpleFeedForwardEstimator has no num_feat_static_cat"):
+        fit(feedforward, static_features="kind")
+    deepar = GluontsDeepAREstimator(freq="D", **length)
+    with pytest.raises(ValueError, match="DeepAREstimator has no num_past_feat_dynamic_real"):
+        fit(deepar, past_covariates="rain")
+    sizes = {"hidden_dim": 4, "variable_dim": 4, "num_heads": 1}
+    head = {"distr_output": StudentTOutput(), "freq": "D", **sizes, **length}
+    fusion = TemporalFusionTransformerEstimator(dynamic_dims=[1], **head)
+    fit(fusion, covariates="price")
+    with pytest.raises(ValueError, match=r"was told num_feat_dynamic_real=1, and .* make it 0"):
+        fit(fusion)
+    with pytest.raises(ValueError, match=r"was told num_past_feat_dynamic_real=0, and .* it 1"):
+        fit(fusion, covariates="price", past_covariates="rain")
+    with pytest.raises(ValueError, match=r"was told num_feat_static_cat=2, and .* make it 1"):
+        fit(
+            TemporalFusionTransformerEstimator(static_cardinalities=[2, 2], **head),
+            static_features="kind",
+        )
 
 
 def test_time_features_by_name(tmp_path) -> None:
