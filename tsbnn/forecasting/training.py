@@ -23,6 +23,8 @@ from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.continued import continued
+from tsbnn.forecasting.estimators.check_fields import check_as_told
+from tsbnn.forecasting.estimators.maximum_likelihood import MaximumLikelihoodEstimator
 from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.lightning_module import (
@@ -90,6 +92,9 @@ def train(
     observed = count_observed(training_data, needed, head)
     # Above stand `train_model` and `train` of the estimator, then the caller.
     observed.warn_of_short(needed, stacklevel=4)
+    if not isinstance(bayesian.estimator, MaximumLikelihoodEstimator):
+        for data in (training_data, validation_data or ()):
+            check_as_told(bayesian.estimator, data)
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
     keep_freed_memory()
     with ExitStack() as stack:
