@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
 from gluonts.torch import SimpleFeedForwardEstimator, TemporalFusionTransformerEstimator
-from gluonts.torch.distributions import StudentTOutput
+from gluonts.torch.distributions import NormalOutput, StudentTOutput
 
 import tsbnn
 from tsbnn import ConformalCalibration, DeepAREstimator, Forecaster
@@ -199,8 +199,41 @@ def test_what_targets_can_be() -> None:
     assert (cut["value"] >= 0).all()
     with pytest.raises(ValueError, match="support='whole' must be one of real, nonneg"):
         tiny(support="whole").fit(sales())
-    with pytest.raises(ValueError, match=r"-1|within the support|no whole|describe"):
-        tiny(support="count").fit(sales().assign(y=-1.0))
+
+
+@pytest.mark.parametrize(
+    ("support", "value", "right"),
+    [
+        ("count", -1.0, "whole numbers from 0 on"),
+        ("count", 2.5, "whole numbers from 0 on"),
+        ("nonnegative", -0.5, "numbers from 0 on"),
+    ],
+)
+def test_targets_that_contradict_the_support(support: str, value: float, right: str) -> None:
+    frame = sales()
+    frame.loc[(frame["unique_id"] == "b") & (frame["ds"] == "2024-01-04"), "y"] = value
+    message = f"'b' has the target {value:g} at position 3, outside of support='{support}', {right}"
+    with pytest.raises(ValueError, match=message):
+        tiny(support=support).fit(frame)
+    forecaster = tiny(support=support).fit(sales())
+    after = ahead(sales(), 10).assign(y=value, price=0.0)
+    with pytest.raises(ValueError, match=f"position 0, outside of support='{support}'"):
+        forecaster.update(after)
+
+
+def test_arguments_that_contradict_the_support() -> None:
+    def fit(support: str, **own: Any) -> None:
+        tiny(support=support, model_kwargs={**TINY, **own, "trainer_kwargs": QUIET}).fit(sales())
+
+    with pytest.raises(
+        ValueError,
+        match=r"'count' means distr_output=NegativeBinomialOutput\(\), and model_kwargs say "
+        r"distr_output=NormalOutput\(\): leave one out",
+    ):
+        fit("count", distr_output=NormalOutput())
+    with pytest.raises(ValueError, match="means nonnegative_pred_samples=True, and model_kwargs"):
+        fit("nonnegative", nonnegative_pred_samples=False)
+    fit("nonnegative", distr_output=NormalOutput())
 
 
 @pytest.mark.parametrize("model", ["deepar", "patch_transformer"])

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gluonts.torch.distributions import NegativeBinomialOutput
+from gluonts.torch.distributions.output import Output
 
 from tsbnn.datasets import FrameDataset
 from tsbnn.forecasting.catalogue import features, network
+from tsbnn.forecasting.settings import check_nonnegative
 
 #: What targets can be, and the arguments of a network that this means.
 SUPPORTS: Mapping[str, Mapping[str, Any]] = {
@@ -59,6 +61,15 @@ def network_of(
     if support not in SUPPORTS:
         raise ValueError(f"support={support!r} must be one of {', '.join(SUPPORTS)}")
     if isinstance(model, str):
+        for argument, value in SUPPORTS[support].items():
+            if argument in settings:
+                raise ValueError(
+                    f"support={support!r} means {argument}={_shown(value)}, and model_kwargs say "
+                    f"{argument}={_shown(settings[argument])}: leave one out"
+                )
+        if support != "real":
+            who, is_count = f"support={support!r}", support == "count"
+            check_nonnegative(dataset, who, "choose support='real'", whole=is_count)
         arguments = {**SUPPORTS[support], "time_features": time_features, **settings}
         return network(
             model,
@@ -91,6 +102,11 @@ def network_of(
                 f"here make it {value}"
             )
     return model
+
+
+def _shown(value: Any) -> str:
+    """Heads have no short repr."""
+    return f"{type(value).__name__}()" if isinstance(value, Output) else repr(value)
 
 
 def _told(model: Any, argument: str) -> int | None:
