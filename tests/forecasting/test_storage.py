@@ -61,6 +61,18 @@ def test_a_saved_model_forecasts_the_same(name, inference, tiny, series, tmp_pat
 
 
 @pytest.mark.usefixtures("unchanged_global_random_state")
+@pytest.mark.parametrize("name", ["deepar", "our_transformer", "our_patch_transformer"])
+def test_torchs_default_type_does_not_matter(name, tiny, series, tmp_path, request) -> None:
+    save(BayesianEstimator(tiny(name), num_draws=2).train(series), tmp_path / "before")
+    before = samples(load(tmp_path / "before", device="cpu"), series)
+    request.getfixturevalue("default_float64")
+    again = load(tmp_path / "before", device="cpu")
+    np.testing.assert_array_equal(samples(again, series), before)
+    predictor = BayesianEstimator(tiny(name), num_draws=2).train(series)
+    assert {value.dtype for value in predictor.network.parameters()} == {torch.float32}
+    assert np.isfinite(samples(predictor, series)).all()
+
+
 def test_loading_draws_no_random_numbers(folder) -> None:
     load(folder)
 
