@@ -180,13 +180,19 @@ def check_budget(method: InferenceMethod, gradient_evaluations: int) -> None:
     Raises
     ------
     ValueError
-        Naming the budget and what one step takes.
+        Naming the budget and what one step, and the pass after the last one, take.
     """
-    if method.steps_within(gradient_evaluations) < 1:
-        raise ValueError(
-            f"gradient_evaluations={gradient_evaluations} is less than one step of "
-            f"{method.name!r} takes ({method.evaluations(1)})"
-        )
+    if method.steps_within(gradient_evaluations) >= 1:
+        return
+    step = method.evaluations(1) - method.last_pass
+    budget = f"gradient_evaluations={gradient_evaluations} is less than"
+    if not method.last_pass:
+        raise ValueError(f"{budget} one step of {method.name!r} takes ({step})")
+    raise ValueError(
+        f"{budget} one step of {method.name!r} ({step}) and the pass after its last step "
+        f"({method.last_pass}) take: give it {step + method.last_pass} and what training needs, or "
+        "a smaller last_pass"
+    )
 
 
 def plan_steps(
