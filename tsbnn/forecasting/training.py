@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning.pytorch as pl
+import torch
 from gluonts.dataset.common import Dataset
 from gluonts.torch.model.estimator import TrainOutput
 from gluonts.transform import Transformation
@@ -99,6 +100,8 @@ def train(
     keep_freed_memory()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
+        # A caller's inference mode would leave nothing to differentiate.
+        stack.enter_context(torch.inference_mode(False))
         stack.enter_context(RandomStream(seed).active())
         stack.enter_context(without_foreign_warnings())
         if bayesian.compile:
