@@ -34,6 +34,7 @@ from tsbnn.forecasting.lightning_module import (
 )
 from tsbnn.forecasting.likelihood import check_network
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
+from tsbnn.forecasting.prediction.paths import check_paths
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.seeds import derived_seed, fresh_seed, generator
 from tsbnn.forecasting.settings import (
@@ -151,6 +152,7 @@ def _train(
     transformation = estimator.create_transformation()
     gluonts_module = estimator.create_lightning_module()
     network = check_network(gluonts_module)
+    check_paths(network)
     if from_predictor is not None:
         method = continued(method, network, from_predictor)
     trainer = pl.Trainer(**settings)
