@@ -55,3 +55,12 @@ def empty_working_directory(
     yield folder
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     assert not left, f"left in the working directory: {left}"
+
+
+@pytest.fixture
+def default_float64() -> Iterator[None]:
+    """Let new tensors be float64, as some programs do."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

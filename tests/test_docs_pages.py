@@ -150,6 +150,7 @@ def test_programs_and_commands_run(page: Path, sales: pd.DataFrame) -> None:
         assert names["forecast"]["lo-95"].min() >= 0
     if page.stem == "extending":
         assert bool((names["predictor"].posterior.variance > 0).all())
+        assert names["forecasts"][0].samples.shape == (100, 14)
         assert names["slow"].train(names["load"]("seattle_weather").training) is not None
 
 

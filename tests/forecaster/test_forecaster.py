@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from gluonts.torch import DeepAREstimator as GluontsDeepAREstimator
+from gluonts.torch import SimpleFeedForwardEstimator, TemporalFusionTransformerEstimator
+from gluonts.torch.distributions import NormalOutput, StudentTOutput
 
 import tsbnn
 from tsbnn import ConformalCalibration, DeepAREstimator, Forecaster
@@ -138,6 +140,38 @@ def test_estimators_as_models(cls: type) -> None:
         tiny(model=network, model_kwargs=None, time_features=()).fit(sales())
 
 
+def test_columns_that_an_estimator_does_not_read_are_told() -> None:
+    def fit(network: Any, **columns: str) -> Forecaster:
+        return tiny(model=network, model_kwargs=None, **columns).fit(sales())
+
+    length: dict[str, Any] = {
+        "prediction_length": HORIZON,
+        "batch_size": 4,
+        "trainer_kwargs": QUIET,
+    }
+    feedforward = SimpleFeedForwardEstimator(**length)
+    with pytest.raises(ValueError, match=r"Estimator has no num_feat_dynamic_real, and .* it 1: "):
+        fit(feedforward, covariates="price")
+    with pytest.raises(ValueError, match="SimpleFeedForwardEstimator has no num_feat_static_cat"):
+        fit(feedforward, static_features="kind")
+    deepar = GluontsDeepAREstimator(freq="D", **length)
+    with pytest.raises(ValueError, match="DeepAREstimator has no num_past_feat_dynamic_real"):
+        fit(deepar, past_covariates="rain")
+    sizes = {"hidden_dim": 4, "variable_dim": 4, "num_heads": 1}
+    head = {"distr_output": StudentTOutput(), "freq": "D", **sizes, **length}
+    fusion = TemporalFusionTransformerEstimator(dynamic_dims=[1], **head)
+    fit(fusion, covariates="price")
+    with pytest.raises(ValueError, match=r"was told num_feat_dynamic_real=1, and .* make it 0"):
+        fit(fusion)
+    with pytest.raises(ValueError, match=r"was told num_past_feat_dynamic_real=0, and .* it 1"):
+        fit(fusion, covariates="price", past_covariates="rain")
+    with pytest.raises(ValueError, match=r"was told num_feat_static_cat=2, and .* make it 1"):
+        fit(
+            TemporalFusionTransformerEstimator(static_cardinalities=[2, 2], **head),
+            static_features="kind",
+        )
+
+
 def test_time_features_by_name(tmp_path) -> None:
     features = ("month_of_year", "day_of_year")
     forecaster = tiny(time_features=features).fit(sales())
@@ -165,8 +199,53 @@ def test_what_targets_can_be() -> None:
     assert (cut["value"] >= 0).all()
     with pytest.raises(ValueError, match="support='whole' must be one of real, nonneg"):
         tiny(support="whole").fit(sales())
-    with pytest.raises(ValueError, match=r"-1|within the support|no whole|describe"):
-        tiny(support="count").fit(sales().assign(y=-1.0))
+
+
+@pytest.mark.parametrize(
+    ("support", "value", "right"),
+    [
+        ("count", -1.0, "whole numbers from 0 on"),
+        ("count", 2.5, "whole numbers from 0 on"),
+        ("nonnegative", -0.5, "numbers from 0 on"),
+    ],
+)
+def test_targets_that_contradict_the_support(support: str, value: float, right: str) -> None:
+    frame = sales()
+    frame.loc[(frame["unique_id"] == "b") & (frame["ds"] == "2024-01-04"), "y"] = value
+    message = f"'b' has the target {value:g} at position 3, outside of support='{support}', {right}"
+    with pytest.raises(ValueError, match=message):
+        tiny(support=support).fit(frame)
+    forecaster = tiny(support=support).fit(sales())
+    after = ahead(sales(), 10).assign(y=value, price=0.0)
+    with pytest.raises(ValueError, match=f"position 0, outside of support='{support}'"):
+        forecaster.update(after)
+
+
+def test_arguments_that_contradict_the_support() -> None:
+    def fit(support: str, **own: Any) -> None:
+        tiny(support=support, model_kwargs={**TINY, **own, "trainer_kwargs": QUIET}).fit(sales())
+
+    with pytest.raises(
+        ValueError,
+        match=r"'count' means distr_output=NegativeBinomialOutput\(\), and model_kwargs say "
+        r"distr_output=NormalOutput\(\): leave one out",
+    ):
+        fit("count", distr_output=NormalOutput())
+    with pytest.raises(ValueError, match="means nonnegative_pred_samples=True, and model_kwargs"):
+        fit("nonnegative", nonnegative_pred_samples=False)
+    fit("nonnegative", distr_output=NormalOutput())
+
+
+@pytest.mark.parametrize("model", ["deepar", "patch_transformer"])
+def test_small_units(model: str) -> None:
+    own = TINY if model == "deepar" else {"d_model": 4, "nhead": 1, "batch_size": 4}
+    unit = 1e-30
+    frame = sales().assign(y=lambda frame: frame["y"] * unit)
+    settings = {"model_kwargs": {**own, "trainer_kwargs": QUIET}, "gradient_evaluations": 100}
+    found = tiny(model=model, **settings).fit(frame).predict()
+    for column in ("mean", "median"):
+        assert (found[column].abs() < 100 * unit).all()
+    assert (found["aleatoric_std"] > 0.1 * unit).all()
 
 
 def test_silence(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:

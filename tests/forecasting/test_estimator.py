@@ -26,6 +26,8 @@ from tsbnn.forecasting import (
     BayesianEstimator,
     BayesianForecast,
     BayesianPredictor,
+    load,
+    save,
     window_losses,
 )
 from tsbnn.foreign.random_state import RandomStream
@@ -431,3 +433,21 @@ def test_misspelt_arguments_of_training_are_told(tiny, series) -> None:
     for estimator in (tiny("our_deepar"), BayesianEstimator(tiny("our_deepar"))):
         with pytest.raises(TypeError, match="training has no such arguments: cache_dta"):
             estimator.train(series, cache_dta=False)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("inference", ["score", "laplace", "map"])
+def test_a_callers_gradient_mode_does_not_matter(mode, inference, tiny, series, tmp_path) -> None:
+    settings = {"num_draws": 2, "num_samples": 4}
+    estimator = BayesianEstimator(tiny("our_deepar"), inference, **settings)
+    before = paths(estimator.train(series, series), series)
+    with mode():
+        predictor = estimator.train(series, series)
+        assert np.array_equal(paths(predictor, series), before)
+        save(predictor, tmp_path / "model")
+        again = load(tmp_path / "model", device="cpu")
+        assert np.array_equal(paths(again, series), before)
+        estimator.train_from(again, series)
+    for one in (predictor, again):
+        assert np.array_equal(paths(one, series), before)
+        estimator.train_from(one, series)

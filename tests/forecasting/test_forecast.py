@@ -64,14 +64,16 @@ def test_only_the_standard_deviation_is_floored() -> None:
     assert one.epistemic_std[0] == 0.0
 
 
-def test_exact_moments_replace_paths_where_finite() -> None:
+def test_exact_moments_replace_paths_where_float32_holds_them() -> None:
     means, variances = np.arange(12.0).reshape(4, 3), np.full((4, 3), 9.0)
     one = forecast(draw_mean=means, draw_variance=variances)
     np.testing.assert_allclose(one.epistemic_variance, means.var(axis=0, ddof=1))
     np.testing.assert_allclose(one.aleatoric_std, 3.0)
-    variances[0, 0] = np.inf
-    heavy = forecast(draw_mean=means, draw_variance=variances)
-    np.testing.assert_allclose(heavy.epistemic_variance, forecast().epistemic_variance)
+    # Heavy tails, and what float32 cannot hold.
+    for beyond in (np.inf, 0.0):
+        variances[0, 0] = beyond
+        other = forecast(draw_mean=means, draw_variance=variances)
+        np.testing.assert_allclose(other.epistemic_variance, forecast().epistemic_variance)
 
 
 def test_a_point_posterior_has_no_epistemic_part_at_all() -> None:

@@ -9,14 +9,16 @@ from gluonts.dataset.common import ListDataset
 from gluonts.torch.distributions import (
     GammaOutput,
     ImplicitQuantileNetworkOutput,
+    ISQFOutput,
     NormalOutput,
+    PiecewiseLinearOutput,
     QuantileOutput,
     StudentTOutput,
 )
 from gluonts.transform.sampler import UniformSplitSampler
 from torch import nn
 
-from tsbnn.forecasting import window_losses
+from tsbnn.forecasting import BayesianEstimator, window_losses
 from tsbnn.forecasting.lightning_module import BayesianLightningModule
 from tsbnn.forecasting.likelihood import call_with, check_head, check_network, prepared
 from tsbnn.forecasting.seeds import generator
@@ -197,6 +199,12 @@ def test_heads_without_a_likelihood_are_refused(tiny) -> None:
     for head in (QuantileOutput([0.1, 0.9]), ImplicitQuantileNetworkOutput("Real")):
         with pytest.raises(ValueError, match=r"not a log-likelihood.*distr_output=StudentTOutput"):
             check_head(Owner(head), "TFT")
+    # Splines through quantiles, with a CRPS that GluonTS does not train by.
+    for head in (ISQFOutput(2, [0.1, 0.5, 0.9]), PiecewiseLinearOutput(5)):
+        with pytest.raises(ValueError, match=r"no log_prob.*distr_output=StudentTOutput"):
+            check_head(Owner(head), "TFT")
+    with pytest.raises(ValueError, match="SimpleFeedForwardEstimator has the head ISQFOutput"):
+        BayesianEstimator(tiny("simple_feedforward", distr_output=ISQFOutput(2, [0.1, 0.5, 0.9])))
     with pytest.raises(ValueError, match=r"NormalOutput\(beta=0.5\).*NormalOutput\(\) with beta=0"):
         check_head(Owner(NormalOutput(beta=0.5)), "DeepAR")
     check_head(Owner(StudentTOutput()), "DeepAR")

@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from tsbnn.forecasting import BayesianEstimator, settings
 from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
-from tsbnn.inference import ELBOVI, MAP, ProximalScoreVI
+from tsbnn.inference import ELBOVI, MAP, Laplace, ProximalScoreVI
 
 
 def test_a_quantile_head_is_refused_with_the_way_out() -> None:
@@ -156,6 +156,13 @@ def test_a_budget_of_gradient_evaluations_sets_the_steps() -> None:
 def test_a_budget_below_one_step_is_refused_before_training(tiny) -> None:
     with pytest.raises(ValueError, match=r"less than one step of 'score' takes \(2\)"):
         BayesianEstimator(tiny("deepar"), "score", gradient_evaluations=1)
+    message = (
+        r"=120 is less than one step of 'laplace' \(1\) and the pass after its last step \(200\) "
+        "take: give it 201 and what training needs, or a smaller last_pass"
+    )
+    with pytest.raises(ValueError, match=message):
+        BayesianEstimator(tiny("deepar"), "laplace", gradient_evaluations=120)
+    assert BayesianEstimator(tiny("deepar"), Laplace(last_pass=5), gradient_evaluations=6)
     assert BayesianEstimator(tiny("deepar"), "map", gradient_evaluations=1)
 
 

@@ -11,8 +11,19 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from gluonts.core.component import validated
+from gluonts.torch import SimpleFeedForwardEstimator
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
 
-from tsbnn.forecasting import BayesianEstimator, ModelFormatError, load, save
+from tsbnn.forecasting import (
+    BayesianEstimator,
+    ModelFormatError,
+    WindowLosses,
+    load,
+    save,
+    window_losses,
+)
 from tsbnn.forecasting import storage as storage_module
 from tsbnn.forecasting.safe_types import UnsafeTypeError, check_types
 
@@ -61,6 +72,18 @@ def test_a_saved_model_forecasts_the_same(name, inference, tiny, series, tmp_pat
 
 
 @pytest.mark.usefixtures("unchanged_global_random_state")
+@pytest.mark.parametrize("name", ["deepar", "our_transformer", "our_patch_transformer"])
+def test_torchs_default_type_does_not_matter(name, tiny, series, tmp_path, request) -> None:
+    save(BayesianEstimator(tiny(name), num_draws=2).train(series), tmp_path / "before")
+    before = samples(load(tmp_path / "before", device="cpu"), series)
+    request.getfixturevalue("default_float64")
+    again = load(tmp_path / "before", device="cpu")
+    np.testing.assert_array_equal(samples(again, series), before)
+    predictor = BayesianEstimator(tiny(name), num_draws=2).train(series)
+    assert {value.dtype for value in predictor.network.parameters()} == {torch.float32}
+    assert np.isfinite(samples(predictor, series)).all()
+
+
 def test_loading_draws_no_random_numbers(folder) -> None:
     load(folder)
 
@@ -276,3 +299,86 @@ def test_a_model_trained_on_a_gpu_loads_on_a_cpu(tiny, series, tmp_path) -> None
         assert again.posterior.mean.device.type == "cpu"
         torch.testing.assert_close(again.posterior.mean, predictor.posterior.mean.cpu())
         assert np.isfinite(samples(again, series)).all()
+
+
+class Level(nn.Module):
+    """A network of a user's, whose arguments nobody keeps."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(start))
+
+    def forward(self, past_target: Tensor, num_parallel_samples: int = 1) -> Tensor:
+        level = self.level + past_target.mean(-1, keepdim=True)
+        return level[:, None] + torch.randn(len(past_target), num_parallel_samples, 4)
+
+
+class KeptLevel(Level):
+    @validated()
+    def __init__(self, start: float) -> None:
+        super().__init__(start)
+
+
+@window_losses.register(Level)
+def _(network, batch):
+    difference = batch["future_target"] - batch["past_target"].mean(-1, keepdim=True)
+    squares = (difference - network.level).square() * batch["future_observed_values"]
+    return WindowLosses(squares.sum(-1) / 2, batch["future_observed_values"].sum(-1))
+
+
+class LevelEstimator(SimpleFeedForwardEstimator):
+    network = Level
+
+    def create_lightning_module(self) -> LightningModule:
+        module = LightningModule()
+        module.model = self.network(0.5)
+        return module
+
+
+class KeptLevelEstimator(LevelEstimator):
+    network = KeptLevel
+
+
+def of_a_user(cls, series):
+    wrapped = cls(prediction_length=4, batch_size=4, trainer_kwargs={"enable_progress_bar": False})
+    return BayesianEstimator(wrapped, num_draws=2, gradient_evaluations=4).train(series)
+
+
+def test_a_network_that_cannot_be_written_is_named_with_the_way_out(series, tmp_path) -> None:
+    message = (
+        r"^the predictor: cannot be written to manifest.json: Cannot serialize type "
+        rf"{__name__}.Level\. .* @validated\(\) of gluonts.core.component, "
+    )
+    with pytest.raises(TypeError, match=message) as caught:
+        save(of_a_user(LevelEstimator, series), tmp_path / "new" / "model")
+    assert "mxnet" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
+class Silent(nn.Module):
+    """Has a likelihood and says nothing of the future."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+
+
+window_losses.register(Silent)(window_losses.dispatch(Level))
+
+
+def test_a_network_that_draws_no_paths_is_told_before_training(series) -> None:
+    class SilentEstimator(LevelEstimator):
+        network = staticmethod(lambda start: Silent())
+
+    with pytest.raises(
+        TypeError, match=r"no paths can be drawn of .*\.Silent: .*draw_paths.register"
+    ):
+        of_a_user(SilentEstimator, series)
+
+
+def test_a_network_of_a_users_own_is_saved_and_loaded_by_trust(series, tmp_path) -> None:
+    predictor = of_a_user(KeptLevelEstimator, series)
+    with pytest.warns(UserWarning, match=r"KeptLevel.* trusted="):
+        save(predictor, tmp_path / "model")
+    again = load(tmp_path / "model", device="cpu", trusted=[__name__])
+    np.testing.assert_array_equal(samples(again, series), samples(predictor, series))

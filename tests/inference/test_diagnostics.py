@@ -298,3 +298,13 @@ def test_a_posterior_that_has_run_away_is_noticed() -> None:
     [warning] = optimizer.diagnostics().warnings
     assert "has run away: standard deviations reach" in warning
     assert "(in 0.weight)" in warning
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_weights_of_another_type_than_torchs_default(name: str, request) -> None:
+    module = built("convolution")
+    request.getfixturevalue("default_float64")
+    optimizer = optimizer_of(method(name, **ALL_PHASES.get(name, {})), module, steps=10)
+    train(optimizer, module, [(x.float(), y.float()) for x, y in batches(10)])
+    assert optimizer.diagnostics().num_observations == optimizer.num_observations
+    assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}

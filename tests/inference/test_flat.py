@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.inference.scenarios import gather
-from tsbnn.inference import count_weights, weights_at
+from tsbnn.inference import MAP, count_weights, weights_at
 from tsbnn.inference.flat import FlatWeights, slots
 
 
@@ -167,3 +167,15 @@ def test_modules_that_cannot_be_flat_are_refused() -> None:
     mixed[2].double()
     with pytest.raises(ValueError, match=r"torch.float32 on cpu, torch.float64 on cpu"):
         FlatWeights(mixed)
+
+
+def test_inference_mode_is_told() -> None:
+    module = network()
+    optimizer = MAP().optimizer(module, num_observations=3)
+    with torch.inference_mode():
+        for act in (lambda: optimizer.step(lambda: torch.zeros(())), lambda: FlatWeights(module)):
+            with pytest.raises(ValueError, match=r"no gradients under torch.inference_mode\(\): "):
+                act()
+        late = network()
+    with pytest.raises(ValueError, match=r"'0.weight' was made under torch.inference_mode"):
+        FlatWeights(late)

@@ -62,6 +62,14 @@ def test_every_context_and_lag_set_gives_gluonts_likelihood(
     assert_equal_losses(theirs, ours, windows(ours, gaps=0.2 if context_length > 1 else 0.0))
 
 
+def test_small_targets_have_gluonts_smallest_scale() -> None:
+    theirs, ours = pair()
+    fields = windows(ours)
+    for name in ("past_target", "future_target"):
+        fields[name] = fields[name] * 1e-12
+    assert_equal_losses(theirs, ours, fields)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

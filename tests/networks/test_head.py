@@ -168,6 +168,24 @@ def test_a_users_own_head_is_asked_itself() -> None:
     torch.testing.assert_close(losses[0], -Normal(0.0, 1.0).log_prob(torch.tensor(1.0)))
 
 
+class Nowhere(Normal):
+    """Has a density and does not say where it lives."""
+
+    @property
+    def support(self) -> Any:
+        raise NotImplementedError
+
+
+class NowhereOutput(NormalOutput):
+    distr_cls = Nowhere
+
+
+@pytest.mark.parametrize("scaling", ["mean", "std", None])
+def test_a_head_that_does_not_say_its_support(scaling: str | None) -> None:
+    heads.check_head(NowhereOutput(), scaling)
+    assert heads.support(NowhereOutput()) is None
+
+
 def test_arguments_are_not_changed_in_place() -> None:
     for head in (PoissonOutput(), NegativeBinomialOutput()):
         args = [arg.detach() for arg in arguments(head, 2, 3)]

@@ -93,7 +93,31 @@ def test_a_dark_or_idle_context_is_scaled_by_the_past_behind_it(
     assert torch.equal(alone[1][0], scale[dark])
 
 
-def test_a_past_of_zeros_has_the_smallest_scale_there_is() -> None:
+def test_a_past_of_zeros_has_gluontss_smallest_scale() -> None:
     nothing = torch.zeros(1, 20)
     _, scale = WindowScaler("mean", None)(nothing, torch.ones(1, 20), 5)
-    assert float(scale) == pytest.approx(1e-10)
+    theirs = MeanScaler(dim=-1, keepdim=True)(nothing, torch.ones(1, 20))[2]
+    assert torch.equal(scale, theirs)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-20, 1e-30])
+@pytest.mark.parametrize("default_scale", [None, 2.5])
+@pytest.mark.parametrize("scaling", ["mean", "std"])
+def test_the_unit_of_the_target_does_not_matter(
+    scaling: str, default_scale: float | None, unit: float
+) -> None:
+    past, observed = contexts()
+    scaler = WindowScaler(scaling, default_scale)
+    for found, right in zip(
+        scaler(unit * past, observed, 5), scaler(past, observed, 5), strict=True
+    ):
+        # What is added to a variance is a share of the mean square in small units.
+        tolerance = 1e-5 if scaling == "mean" else 5e-3
+        torch.testing.assert_close(found / unit, right, rtol=tolerance, atol=0)
+
+
+def test_std_of_constants_and_zeros_is_gluonts() -> None:
+    ones = torch.ones(2, 20)
+    values = torch.tensor([[0.0], [5.0]]) * ones
+    _, scale = WindowScaler("std", None)(values, ones, 20)
+    assert torch.equal(scale, StdScaler(dim=-1, keepdim=True)(values, ones)[2])

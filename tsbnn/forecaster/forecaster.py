@@ -54,8 +54,8 @@ class Forecaster(Stored):
         "target" or "y" need not be told. Forecasts come back under the same names.
     support
         What targets can be: ``"real"`` numbers; ``"nonnegative"``, where paths are cut at 0; or
-        ``"count"``, whole numbers from 0 with a negative binomial distribution. An estimator as
-        ``model`` has its own distribution.
+        ``"count"``, whole numbers from 0 with a negative binomial distribution. Other targets in
+        the data are an error. An estimator as ``model`` has its own distribution.
     time_features
         Calendar features such as ``["hour_of_day", "day_of_week"]``, ``()`` for none: names of
         :data:`tsbnn.forecasting.time_features.TIME_FEATURES`. None: GluonTS's for the frequency,

@@ -6,15 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from gluonts.torch.distributions import NegativeBinomialOutput
+from gluonts.torch.distributions.output import Output
 
 from tsbnn.datasets import FrameDataset
 from tsbnn.forecasting.catalogue import features, network
+from tsbnn.forecasting.settings import check_nonnegative
 
 #: What targets can be, and the arguments of a network that this means.
 SUPPORTS: Mapping[str, Mapping[str, Any]] = {
     "real": {},
     "nonnegative": {"nonnegative_pred_samples": True},
     "count": {"distr_output": NegativeBinomialOutput()},
+}
+
+# What GluonTS's temporal fusion transformer calls them.
+_TFT = {
+    "num_feat_dynamic_real": "dynamic_dims",
+    "num_past_feat_dynamic_real": "past_dynamic_dims",
+    "num_feat_static_real": "static_dims",
+    "num_feat_static_cat": "static_cardinalities",
 }
 
 
@@ -51,6 +61,15 @@ def network_of(
     if support not in SUPPORTS:
         raise ValueError(f"support={support!r} must be one of {', '.join(SUPPORTS)}")
     if isinstance(model, str):
+        for argument, value in SUPPORTS[support].items():
+            if argument in settings:
+                raise ValueError(
+                    f"support={support!r} means {argument}={_shown(value)}, and model_kwargs say "
+                    f"{argument}={_shown(settings[argument])}: leave one out"
+                )
+        if support != "real":
+            who, is_count = f"support={support!r}", support == "count"
+            check_nonnegative(dataset, who, "choose support='real'", whole=is_count)
         arguments = {**SUPPORTS[support], "time_features": time_features, **settings}
         return network(
             model,
@@ -68,12 +87,33 @@ def network_of(
     if time_features is not None:
         raise ValueError(f"time_features are for a network by name: give them to {name} itself")
     counts = {key: value for key, value in features(dataset).items() if key.startswith("num_")}
+    told_length = getattr(model, "prediction_length", prediction_length)
+    told = {"prediction_length": told_length, **{key: _told(model, key) for key in counts}}
     found = {"prediction_length": prediction_length, **counts}
     for argument, value in found.items():
-        told = getattr(model, argument, value)
-        if told != value:
+        if told[argument] is None and value:
             raise ValueError(
-                f"{name} was told {argument}={told}, and the columns and arguments given here "
-                f"make it {value}"
+                f"{name} has no {argument}, and the columns and arguments given here make it "
+                f"{value}: leave these columns out, or take a network that reads them"
+            )
+        if (told[argument] or 0) != value:
+            raise ValueError(
+                f"{name} was told {argument}={told[argument]}, and the columns and arguments given "
+                f"here make it {value}"
             )
     return model
+
+
+def _shown(value: Any) -> str:
+    """Heads have no short repr."""
+    return f"{type(value).__name__}()" if isinstance(value, Output) else repr(value)
+
+
+def _told(model: Any, argument: str) -> int | None:
+    """How many features an estimator reads; None if it has no such argument."""
+    told: int | None = getattr(model, argument, None)
+    if told is None and argument in _TFT:
+        values = getattr(model, _TFT[argument], None)
+        is_width = argument != "num_feat_static_cat"
+        told = None if values is None else sum(values) if is_width else len(values)
+    return told

@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+_LEAST_VARIANCE = np.finfo(np.float32).tiny
 
 
 class Decomposition(NamedTuple):
@@ -161,7 +162,8 @@ def decompose_batch(
         The weight draw of each path, ``num_samples``.
     means, variances
         Exact moments of each draw, ``batch x num_draws x time`` (``x dim``), or None. They are used
-        for forecasts all of whose moments are finite.
+        for forecasts all of whose moments are finite, and whose variances float32 can hold: in
+        small units they vanish before the paths do.
     num_atoms
         As for :func:`decompose_samples`.
 
@@ -172,7 +174,7 @@ def decompose_batch(
     """
     exact: NDArray[np.bool_] = np.zeros(len(samples), dtype=bool)
     if means is not None and variances is not None:
-        finite = np.isfinite(means) & np.isfinite(variances)
+        finite = np.isfinite(means) & np.isfinite(variances) & (variances >= _LEAST_VARIANCE)
         exact = np.asarray(finite.all(axis=tuple(range(1, finite.ndim))))
         draws = means[exact].swapaxes(0, 1), variances[exact].swapaxes(0, 1)
     found = np.empty((4, len(samples), *samples.shape[2:]))

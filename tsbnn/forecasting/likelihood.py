@@ -38,6 +38,7 @@ from gluonts.torch.util import take_last
 from torch import Tensor, nn
 
 from tsbnn.networks import ForecastingNetwork
+from tsbnn.networks.head import has_density
 
 Batch = Mapping[str, Any]
 OBSERVED = ("past_observed_values", "future_observed_values")
@@ -159,7 +160,8 @@ def check_head(owner: object, name: str) -> None:
     Raises
     ------
     ValueError
-        For quantile heads and other losses that are no log-likelihood, and for beta-NLL.
+        For quantile heads and other losses that are no log-likelihood, for distributions without a
+        density, and for beta-NLL.
     """
     head = getattr(owner, "distr_output", None)
     if head is None:
@@ -168,6 +170,12 @@ def check_head(owner: object, name: str) -> None:
         raise ValueError(
             f"{name} has the head {type(head).__name__}, whose loss is not a log-likelihood: "
             "there is no posterior to infer from it. Pass a distribution head instead, "
+            f"e.g. distr_output={StudentTOutput.__name__}()."
+        )
+    if head.event_shape == () and not has_density(head):
+        raise ValueError(
+            f"{name} has the head {type(head).__name__}, whose distribution has no log_prob: there "
+            "is no likelihood to infer a posterior from. Pass a head with a density instead, "
             f"e.g. distr_output={StudentTOutput.__name__}()."
         )
     if getattr(head, "beta", 0.0) > 0:

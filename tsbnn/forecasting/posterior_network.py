@@ -32,6 +32,8 @@ class PosteriorNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.posterior = posterior_from_config(posterior)
+        # Whatever torch's default type is where a saved one is built.
+        self.to(torch.float32)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network at the weights in place, by default the posterior mean."""
@@ -42,4 +44,4 @@ class PosteriorNetwork(nn.Module):
         """Copy a trained network and its posterior, in float32 on the CPU."""
         wrapped = cls(network=copy.deepcopy(network).cpu(), posterior=posterior.to_config())
         wrapped.posterior.load_state_dict(posterior.state_dict())
-        return wrapped.to(torch.float32)
+        return wrapped

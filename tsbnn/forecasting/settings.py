@@ -180,13 +180,19 @@ def check_budget(method: InferenceMethod, gradient_evaluations: int) -> None:
     Raises
     ------
     ValueError
-        Naming the budget and what one step takes.
+        Naming the budget and what one step, and the pass after the last one, take.
     """
-    if method.steps_within(gradient_evaluations) < 1:
-        raise ValueError(
-            f"gradient_evaluations={gradient_evaluations} is less than one step of "
-            f"{method.name!r} takes ({method.evaluations(1)})"
-        )
+    if method.steps_within(gradient_evaluations) >= 1:
+        return
+    step = method.evaluations(1) - method.last_pass
+    budget = f"gradient_evaluations={gradient_evaluations} is less than"
+    if not method.last_pass:
+        raise ValueError(f"{budget} one step of {method.name!r} takes ({step})")
+    raise ValueError(
+        f"{budget} one step of {method.name!r} ({step}) and the pass after its last step "
+        f"({method.last_pass}) take: give it {step + method.last_pass} and what training needs, or "
+        "a smaller last_pass"
+    )
 
 
 def plan_steps(
@@ -324,18 +330,11 @@ def count_observed(dataset: Iterable[Any], needed: int = 1, head: Any = None) ->
                 f"series {entry.get('item_id', position - 1)!r} has an infinite target at position "
                 f"{int(np.argmax(np.isinf(target.reshape(-1))))}: use NaN for a missing value"
             )
-        is_finite = np.isfinite(target)
-        finite = int(is_finite.sum())
+        finite = int(np.isfinite(target).sum())
         if wanted is not None:
-            outside = is_finite & ~wanted.check(torch.from_numpy(target)).numpy()
-            if outside.any():
-                place = np.unravel_index(int(np.argmax(outside)), target.shape)
-                raise ValueError(
-                    f"series {entry.get('item_id', position - 1)!r} has the target "
-                    f"{target[place]:g} at position {place[-1]}, outside of what "
-                    f"distr_output={type(head).__name__} describes, {_NUMBERS[wanted]}: correct "
-                    "it, or pass another head, e.g. StudentTOutput()"
-                )
+            told = f"what distr_output={type(head).__name__} describes"
+            advice = "pass another head, e.g. StudentTOutput()"
+            _check_target(entry.get("item_id", position - 1), target, wanted, told, advice)
         if target.shape[-1] < needed:
             short.append(entry.get("item_id", position - 1))
             in_short += finite
@@ -347,3 +346,38 @@ def count_observed(dataset: Iterable[Any], needed: int = 1, head: Any = None) ->
         # Who cuts the windows says what is missing.
         return Observed(in_short, position, [])
     return Observed(count, position, short)
+
+
+def check_nonnegative(dataset: Iterable[Any], told: str, advice: str, *, whole: bool) -> None:
+    """Refuse a dataset with observed targets below 0.
+
+    Parameters
+    ----------
+    dataset
+        Entries with a ``target``, ``time`` or ``dim x time``.
+    told, advice
+        For the message: who said so, and what else can be done than correct the target.
+    whole
+        Whether fractions are refused as well.
+
+    Raises
+    ------
+    ValueError
+        Naming the series, the target and its position.
+    """
+    wanted = constraints.nonnegative_integer if whole else constraints.nonnegative
+    for position, entry in enumerate(dataset):
+        target = numbers(entry, "target")
+        _check_target(entry.get("item_id", position), target, wanted, told, advice)
+
+
+def _check_target(
+    name: Any, target: Any, wanted: constraints.Constraint, told: str, advice: str
+) -> None:
+    outside = np.isfinite(target) & ~wanted.check(torch.from_numpy(target)).numpy()
+    if outside.any():
+        place = np.unravel_index(int(np.argmax(outside)), target.shape)
+        raise ValueError(
+            f"series {name!r} has the target {target[place]:g} at position {place[-1]}, outside of "
+            f"{told}, {_NUMBERS[wanted]}: correct it, or {advice}"
+        )

@@ -57,7 +57,8 @@ def save(
     Raises
     ------
     TypeError
-        If the predictor is of another kind, or the notes cannot be written.
+        If the predictor is of another kind, or it or the notes hold what cannot be written: a
+        network whose constructor is not ``validated``, say.
     FileExistsError
         If something that is no saved model stands there, or it is the working directory, which
         cannot be replaced.
@@ -72,12 +73,12 @@ def save(
         raise FileExistsError(f"{target} is the working directory: choose a folder in it")
     if target.exists() and not (target / MANIFEST).is_file() and not _is_empty(target):
         raise FileExistsError(f"{target} exists and is no saved model: choose another path")
+    description = _encoded(predictor, "the predictor")
     target.parent.mkdir(parents=True, exist_ok=True)
     state = predictor.prediction_net.state_dict()
     # Parameters may be views of one buffer, which safetensors refuses.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     weights = safetensors.torch.save(tensors)
-    description = json.loads(json.dumps(encode(predictor)))
     summary = description["kwargs"].pop("training_summary", None)
     try:
         check_types(description)
@@ -95,7 +96,7 @@ def save(
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "training_summary": summary,
         "predictor": description,
-        "notes": _encoded(notes or {}),
+        "notes": _encoded_notes(notes or {}),
     }
     fresh = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     fresh.mkdir()
@@ -107,11 +108,25 @@ def save(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _encoded(notes: Mapping[str, Any]) -> Any:
+def _encoded(value: Any, name: str) -> Any:
     try:
-        encoded = json.loads(json.dumps(encode(dict(notes))))
+        return json.loads(json.dumps(encode(value)))
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        # GluonTS goes on about pages that there are no more.
+        reason = str(error).partition(". See the documentation")[0]
+        raise TypeError(
+            f"{name}: cannot be written to {MANIFEST}: {reason}. A model on disk names classes and "
+            "functions of modules; a class, e.g. of a network, must have a constructor under "
+            "@validated() of gluonts.core.component, with numbers, texts, lists and such objects "
+            "as arguments"
+        ) from error
+
+
+def _encoded_notes(notes: Mapping[str, Any]) -> Any:
+    encoded = _encoded(dict(notes), ", ".join(notes))
+    try:
         check_types(encoded)
-    except (RuntimeError, TypeError, UnsafeTypeError) as error:
+    except UnsafeTypeError as error:
         raise TypeError(f"{', '.join(notes)}: cannot be written to {MANIFEST}: {error}") from error
     return encoded
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning.pytorch as pl
+import torch
 from gluonts.dataset.common import Dataset
 from gluonts.torch.model.estimator import TrainOutput
 from gluonts.transform import Transformation
@@ -24,6 +25,8 @@ from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.compiled import check_compiler, compiled_sums, without_validation
 from tsbnn.forecasting.continued import continued
+from tsbnn.forecasting.estimators.check_fields import check_as_told
+from tsbnn.forecasting.estimators.maximum_likelihood import MaximumLikelihoodEstimator
 from tsbnn.forecasting.inputs import check_dataset
 from tsbnn.forecasting.kept_memory import keep_freed_memory
 from tsbnn.forecasting.lightning_module import (
@@ -32,6 +35,7 @@ from tsbnn.forecasting.lightning_module import (
 )
 from tsbnn.forecasting.likelihood import check_network
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
+from tsbnn.forecasting.prediction.paths import check_paths
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.seeds import GivingWay, derived_seed, fresh_seed, generator
 from tsbnn.forecasting.settings import (
@@ -91,10 +95,15 @@ def train(
     observed = count_observed(training_data, needed, head)
     # Above stand `train_model` and `train` of the estimator, then the caller.
     observed.warn_of_short(needed, stacklevel=4)
+    if not isinstance(bayesian.estimator, MaximumLikelihoodEstimator):
+        for data in (training_data, validation_data or ()):
+            check_as_told(bayesian.estimator, data)
     seed = fresh_seed() if bayesian.seed is None else bayesian.seed
     keep_freed_memory()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
+        # A caller's inference mode would leave nothing to differentiate.
+        stack.enter_context(torch.inference_mode(False))
         stream = RandomStream(seed)
         stack.enter_context(stream.active())
         stack.enter_context(without_foreign_warnings())
@@ -148,6 +157,7 @@ def _train(
     transformation = estimator.create_transformation()
     gluonts_module = estimator.create_lightning_module()
     network = check_network(gluonts_module)
+    check_paths(network)
     if from_predictor is not None:
         method = continued(method, network, from_predictor)
     trainer = pl.Trainer(**settings)

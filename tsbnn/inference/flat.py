@@ -9,7 +9,7 @@ them before every step and rebinds, keeping the values that the module has now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -144,6 +144,7 @@ class FlatWeights:
 
     def __init__(self, module: nn.Module) -> None:
         self.slots = slots(module)
+        refuse_inference_mode(self.slots)
         self.num_weights = self.slots[-1].offset + self.slots[-1].size
         self.values: Tensor
         self.gradient: Tensor
@@ -243,3 +244,24 @@ class FlatWeights:
                 view.copy_(old)
                 parameter.grad = view
         self.mark()
+
+
+def refuse_inference_mode(places: Iterable[Slot] = ()) -> None:
+    """Refuse tensors that have no gradients, whatever ``torch.enable_grad()`` says.
+
+    Raises
+    ------
+    ValueError
+        Under ``torch.inference_mode()``, and for parameters that were made under it.
+    """
+    if torch.is_inference_mode_enabled():
+        raise ValueError(
+            "there are no gradients under torch.inference_mode(): build optimizers and take their "
+            "steps outside of it, or under torch.inference_mode(False)"
+        )
+    for slot in places:
+        if slot.parameter.is_inference():
+            raise ValueError(
+                f"parameter {slot.name!r} was made under torch.inference_mode() and never has a "
+                "gradient: build the module outside of it"
+            )

@@ -97,16 +97,16 @@ def _rows(optimizer: BayesianOptimizer, ready: bool) -> Tensor:
     if ready:
         mean, variance = optimizer.posterior.mean.float(), optimizer.posterior.variance.float()
     else:
-        mean = variance = torch.zeros(sum(sizes), device=optimizer.flat.values.device)
+        mean = variance = torch.zeros_like(optimizer.flat.values, dtype=torch.float32)
     noise = _gradient_noise(optimizer)
     bound = COLLAPSED_SPREAD / math.sqrt(optimizer.num_observations)
     generator = torch.Generator().manual_seed(0)
-    levels = torch.tensor(_LEVELS, device=mean.device)
+    levels = mean.new_tensor(_LEVELS)
     rows = []
     for place, (middle, width) in enumerate(
         zip(torch.split(mean, sizes), torch.split(variance, sizes), strict=True)
     ):
-        row = torch.full((_QUANTILES + len(_LEVELS),), math.nan, device=mean.device)
+        row = mean.new_full((_QUANTILES + len(_LEVELS),), math.nan)
         rows.append(row)
         if noise is not None:
             row[_NOISE] = noise[place]

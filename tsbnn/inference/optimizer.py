@@ -14,7 +14,7 @@ from tsbnn.inference.checkpoint import check, restore, snapshot
 from tsbnn.inference.checks import is_count, require
 from tsbnn.inference.diagnostics import Diagnostics, PosteriorWarning
 from tsbnn.inference.evaluation import Closure, EvaluatingOptimizer
-from tsbnn.inference.flat import FlatWeights
+from tsbnn.inference.flat import FlatWeights, refuse_inference_mode
 from tsbnn.inference.loss_average import LossAverage
 from tsbnn.inference.measuring import diagnose
 from tsbnn.inference.method import InferenceMethod, PosteriorMethod, decay
@@ -177,7 +177,7 @@ class BayesianOptimizer(EvaluatingOptimizer):
         Raises
         ------
         ValueError
-            Without a closure.
+            Without a closure, and under ``torch.inference_mode()``.
         FloatingPointError
             If a loss or gradient is not finite. (On an accelerator only every 50th evaluation is
             looked at, since that waits for the device.)
@@ -190,6 +190,7 @@ class BayesianOptimizer(EvaluatingOptimizer):
                 "call optimizer.step(closure). Loss scaling for fp16 cannot work with it; use "
                 "bf16 or float32."
             )
+        refuse_inference_mode()
         if self.flat.synchronise():
             self._adopt()
         # The closure runs under the caller's autocast; arithmetic on the posterior does not.

@@ -281,9 +281,11 @@ def sinusoids(length: int, width: int) -> Tensor:
     Vaswani et al. go to 10,000, with which half of the columns would hardly vary in a window.
     """
     count = (width + 1) // 2
-    rates = float(max(length, 2)) ** -(torch.arange(count) / count)
+    # The same numbers whatever torch's default type is.
+    rates = float(max(length, 2)) ** -(torch.arange(count, dtype=torch.float32) / count)
     angles = torch.arange(length).unsqueeze(1) * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+    columns = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+    return columns.to(torch.get_default_dtype())
 
 
 def _appended(blocks: tuple[Tensor, ...], new: Tensor) -> tuple[Tensor, ...]:

@@ -53,6 +53,8 @@ def from_gluonts(model: DeepARModel) -> DeepAR:
         num_parallel_samples=model.num_parallel_samples,
         nonnegative_pred_samples=model.nonnegative_pred_samples,
     )
+    # GluonTS's scales are 1e-10 or more, and its weights have learnt with that.
+    network.features.scaler.scaler = model.scaler
     weight = model.rnn.weight_ih_l0
     network.to(device=weight.device, dtype=weight.dtype).load_state_dict(model.state_dict())
     return network.train(model.training)

@@ -77,26 +77,20 @@ def check_head(head: Any, scaling: str | None) -> None:
         )
     if type(head) in _REAL_LINE:
         return
-    # Ones: some heads take absolute values for positive arguments, and 0 has none.
-    args = head.domain_map(*(torch.ones(1, size) for size in head.args_dim.values()))
-    base = head.distribution(args)
-    try:
-        # Whether there is a density, not whether this value has one.
-        base.log_prob(torch.full((1,), float(head.value_in_support)))
-    except ValueError:
-        pass
-    except NotImplementedError:
+    if not has_density(head):
         raise ValueError(
             f"distr_output={name}: its distribution has no log_prob. Pass a distribution head "
             "with a density, e.g. StudentTOutput()"
-        ) from None
+        )
     is_shifted = type(head).distribution is DistributionOutput.distribution
-    is_bounded = hasattr(base.support, "upper_bound")
-    leaves = {"std": base.support is not constraints.real, "mean": is_bounded, None: False}
+    lives_on = _support(head)
+    is_bounded = hasattr(lives_on, "upper_bound")
+    is_part = lives_on not in (None, constraints.real)
+    leaves = {"std": is_part, "mean": is_bounded, None: False}
     if is_shifted and leaves[scaling]:
         right = "None" if is_bounded else '"mean" or None'
         raise ValueError(
-            f'scaling="{scaling}" with distr_output={name}: the head lives on {base.support}, and '
+            f'scaling="{scaling}" with distr_output={name}: the head lives on {lives_on}, and '
             f"scaled values do not. Pass scaling={right}, or a head on the real line, e.g. "
             "StudentTOutput()"
         )
@@ -109,10 +103,36 @@ def support(head: Any) -> constraints.Constraint | None:
     """
     if not isinstance(head, DistributionOutput) or type(head) in _REAL_LINE or head.event_shape:
         return None
-    args = head.domain_map(*(torch.ones(1, size) for size in head.args_dim.values()))
-    found: constraints.Constraint = head.distribution(args).support
+    found = _support(head)
     known = constraints.nonnegative_integer, constraints.nonnegative, constraints.positive
     return found if found in known else None
+
+
+def has_density(head: DistributionOutput) -> bool:
+    """Say whether the distribution of a head of one number has a ``log_prob``."""
+    try:
+        # Whether there is a density, not whether this value has one.
+        _of_ones(head).log_prob(torch.full((1,), float(head.value_in_support)))
+    except ValueError:
+        return True
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _support(head: DistributionOutput) -> constraints.Constraint | None:
+    """The support at scale 1, None where the distribution does not say."""
+    try:
+        found: constraints.Constraint | None = _of_ones(head).support
+    except NotImplementedError:
+        return None
+    return found
+
+
+def _of_ones(head: DistributionOutput) -> Distribution:
+    # Ones: some heads take absolute values for positive arguments, and 0 has none.
+    args = head.domain_map(*(torch.ones(1, size) for size in head.args_dim.values()))
+    return head.distribution(args)
 
 
 def distribution(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from gluonts.torch.scaler import MeanScaler, NOPScaler, StdScaler
+from gluonts.torch.scaler import MeanScaler, NOPScaler
 from torch import Tensor
+
+# Scales of float32 that are no more than 0, where a product still keeps all its digits.
+_NO_SCALE = 1e-35
+# Of windows in which there are zeros only, and what is added to a variance, as in GluonTS.
+_SCALE_OF_ZEROS, _LEAST_VARIANCE = 1e-10, 1e-5
 
 
 class WindowScaler:
@@ -17,7 +24,11 @@ class WindowScaler:
     reach. (GluonTS scales such contexts by the batch's mean, or by 1e-10.) Where that is unobserved
     as well, the scale is ``default_scale``; without one it is that of the observed windows of the
     batch (for ``"mean"`` over their points, as in GluonTS), and 1 where the whole batch is
-    unobserved.
+    unobserved. A past of zeros has GluonTS's scale, 1e-10 (``"mean"``) or 0.0032 (``"std"``).
+
+    Small units are as good as others, down to a scale of 1e-35. (GluonTS's scales are 1e-10 or
+    more.) To the variance of ``"std"``, :math:`10^{-5} \min(1, \frac1n \sum y_t^2)` is added
+    (in GluonTS 1e-5, whatever the unit).
 
     Parameters
     ----------
@@ -31,10 +42,14 @@ class WindowScaler:
         self.scaling = scaling
         self.default_scale = default_scale
         self.scaler = {
-            "mean": MeanScaler(dim=-1, keepdim=True, default_scale=default_scale),
-            "std": StdScaler(dim=-1, keepdim=True),
+            "mean": MeanScaler(
+                dim=-1, keepdim=True, default_scale=default_scale, minimum_scale=_NO_SCALE
+            ),
+            "std": _deviation,
             None: NOPScaler(dim=-1, keepdim=True),
         }[scaling]
+        zeros = math.sqrt(_LEAST_VARIANCE) if scaling == "std" else _SCALE_OF_ZEROS
+        self.scale_of_zeros = zeros
 
     def __call__(
         self, past: Tensor, observed: Tensor, context_length: int
@@ -67,6 +82,7 @@ class WindowScaler:
 
     def _of(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         _, loc, scale = self.scaler(values, observed)
+        scale = torch.where(scale > _NO_SCALE, scale, self.scale_of_zeros)
         if self.scaling is None or (self.scaling == "mean" and self.default_scale is not None):
             return loc, scale
         known = observed.sum(-1, keepdim=True) > 0
@@ -78,3 +94,15 @@ class WindowScaler:
         typical = [(part * known).sum() / windows.clamp(min=1) for part in (loc, scale)]
         typical[1] = torch.where(windows > 0, typical[1], torch.ones_like(typical[1]))
         return torch.where(known, loc, typical[0]), torch.where(known, scale, typical[1])
+
+
+def _deviation(values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As GluonTS's ``StdScaler``, but for what is added to the variance of small numbers."""
+    count = observed.sum(-1, keepdim=True).clamp_min(1.0)
+    loc = (values * observed).sum(-1, keepdim=True) / count
+    # In float64, as squares of float32 overflow and vanish.
+    centre = loc.double()
+    variance = ((values.double() - centre).square() * observed).sum(-1, keepdim=True) / count
+    added = _LEAST_VARIANCE * (centre.square() + variance).clamp(max=1.0)
+    scale = (variance + added).sqrt().to(values.dtype)
+    return (values - loc) / scale, loc, scale

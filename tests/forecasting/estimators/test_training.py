@@ -302,3 +302,10 @@ def test_training_on_a_gpu(name, build, series, tmp_path) -> None:
     assert np.isfinite(paths(again, series)).all()
     bayesian = BayesianEstimator(estimator, num_draws=2, num_samples=4).train(series)
     assert np.isfinite(paths(bayesian, series)).all()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_callers_gradient_mode_does_not_matter(mode, build, series) -> None:
+    with mode():
+        predictor = build("deepar").train(series)
+        assert len(list(predictor.predict(series))) == len(series)

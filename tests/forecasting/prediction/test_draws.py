@@ -32,6 +32,7 @@ from tsbnn.forecasting.prediction.drawn_paths import (
     SeparatePaths,
 )
 from tsbnn.forecasting.prediction.draws import choose, is_batchable
+from tsbnn.forecasting.prediction.paths import check_paths
 from tsbnn.inference import weights_at
 from tsbnn.inference.stacked import stacked_parameters
 from tsbnn.networks import sample_paths
@@ -269,6 +270,45 @@ def test_a_function_of_ones_own_is_called_for_every_draw() -> None:
     assert found.samples.shape == (2, 3, 5, 4)
     torch.testing.assert_close(found.samples[:, 0, 0, 0], torch.tensor([0.0, 10.0]))
     assert found.mean is None
+
+
+def test_networks_that_draw_no_paths_are_told() -> None:
+    class Silent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.level = nn.Parameter(torch.zeros(1))
+
+        def forward(self, past_target):
+            return past_target[:, -4:] + self.level
+
+    class WithHead(Silent):
+        distr_output = NormalOutput()
+
+    class Turned(Silent):
+        def forward(self, past_target, num_parallel_samples=1):
+            return torch.zeros(num_parallel_samples, len(past_target), 4)
+
+    class Sampling(Silent):
+        def forward(self, past_target, num_parallel_samples=1):
+            return torch.zeros(len(past_target), num_parallel_samples, 4)
+
+    with pytest.raises(
+        TypeError, match=r"Silent: it has neither .* num_parallel_samples and .*Paths"
+    ):
+        check_paths(Silent())
+    fields = {"past_target": torch.zeros(3, 8)}
+    for network in (WithHead(), Turned(), Sampling()):
+        check_paths(network)
+    with pytest.raises(TypeError, match=r"WithHead: it has 'distr_output', and its forward gives"):
+        DrawnPaths.of(WithHead(), "loop")(torch.zeros(2, 1), fields, 5)
+    with pytest.raises(
+        TypeError, match=r"Turned: it gave \(5, 3, 4\) for a batch of 3 and 5 paths"
+    ):
+        DrawnPaths.of(Turned(), "loop")(torch.zeros(2, 1), fields, 5)
+    assert DrawnPaths.of(Sampling(), "loop")(torch.zeros(2, 1), fields, 5).samples.shape[1:3] == (
+        3,
+        5,
+    )
 
 
 def test_what_cannot_be_batched_or_comes_out_otherwise_takes_the_loop(caplog) -> None:

@@ -5,6 +5,7 @@
 
 import functools
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,10 @@ class CheckFields(MapTransformation):
             )
         if np.isinf(target).any():
             raise wrong_field(data, "target", "an infinite value", "NaN for a missing value")
-        self._check_start(data)
+        if self.freq is None:
+            period(data)
+        else:
+            check_frequency(data, self.freq)
         length, why = len(target), "the target's length, as in FrameDataset.training"
         if not is_train:
             length += self.prediction_length
@@ -88,17 +92,8 @@ class CheckFields(MapTransformation):
                 )
             _check_finite(data, "feat_static_real", values)
         if self.cardinality:
-            self._check_categories(data)
+            check_categories(data, self.cardinality)
         return data
-
-    def _check_start(self, data: DataEntry) -> None:
-        start = field(data, "start")
-        if not isinstance(start, pd.Period):
-            right = "a pandas Period, as ListDataset and from_frame make it"
-            raise wrong_field(data, "start", f"{start!r}, a {type(start).__name__}", right)
-        if self.freq is not None and step(start.freqstr) != step(self.freq):
-            right = f"{self.freq!r}, the estimator's freq"
-            raise wrong_field(data, "start", f"frequency {start.freqstr!r}", right)
 
     def _check_rows(self, data: DataEntry, name: str, rows: int, length: int, why: str) -> None:
         if not rows:
@@ -110,19 +105,61 @@ class CheckFields(MapTransformation):
             )
         _check_finite(data, name, values)
 
-    def _check_categories(self, data: DataEntry) -> None:
-        values = numbers(data, "feat_static_cat")
-        if values.shape != (len(self.cardinality),):
-            shape = f"({len(self.cardinality)},)"
-            raise wrong_field(data, "feat_static_cat", f"shape {values.shape}", shape)
-        for position, (value, size) in enumerate(zip(values, self.cardinality, strict=True)):
-            if not (0 <= value < size and value == int(value)):
-                raise wrong_field(
-                    data,
-                    "feat_static_cat",
-                    f"{value:g} at position {position}",
-                    f"a whole number in 0..{size - 1}, by cardinality={self.cardinality}",
-                )
+
+def check_as_told(estimator: Any, dataset: Iterable[Any]) -> None:
+    """Check frequency and categories of series by the attributes of an estimator of GluonTS's.
+
+    Those of ours have :class:`CheckFields` among their transformations.
+
+    Raises
+    ------
+    ValueError
+        As :class:`CheckFields`.
+    """
+    freq = getattr(estimator, "freq", None)
+    name = "cardinality" if getattr(estimator, "num_feat_static_cat", 0) else "static_cardinalities"
+    cardinality = list(getattr(estimator, name, None) or [])
+    if not isinstance(freq, str) and not cardinality:
+        return
+    for entry in dataset:
+        if isinstance(freq, str):
+            check_frequency(entry, freq)
+        if cardinality:
+            check_categories(entry, cardinality, name)
+
+
+def period(data: DataEntry) -> pd.Period:
+    """Return the start of a series, or raise a ValueError if it is no period."""
+    start = field(data, "start")
+    if not isinstance(start, pd.Period):
+        right = "a pandas Period, as ListDataset and from_frame make it"
+        raise wrong_field(data, "start", f"{start!r}, a {type(start).__name__}", right)
+    return start
+
+
+def check_frequency(data: DataEntry, freq: str) -> None:
+    """Raise a ValueError for a series of another frequency."""
+    start = period(data)
+    if step(start.freqstr) != step(freq):
+        right = f"{freq!r}, the estimator's freq"
+        raise wrong_field(data, "start", f"frequency {start.freqstr!r}", right)
+
+
+def check_categories(data: DataEntry, cardinality: list[int], name: str = "cardinality") -> None:
+    """Raise a ValueError for a series whose static categories are other than an argument says."""
+    values = numbers(data, "feat_static_cat")
+    if values.shape != (len(cardinality),):
+        raise wrong_field(
+            data, "feat_static_cat", f"shape {values.shape}", f"({len(cardinality)},)"
+        )
+    for position, (value, size) in enumerate(zip(values, cardinality, strict=True)):
+        if not (0 <= value < size and value == int(value)):
+            raise wrong_field(
+                data,
+                "feat_static_cat",
+                f"{value:g} at position {position}",
+                f"a whole number in 0..{size - 1}, by {name}={cardinality}",
+            )
 
 
 @functools.cache

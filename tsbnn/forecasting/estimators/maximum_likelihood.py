@@ -66,13 +66,15 @@ class MaximumLikelihoodEstimator(PyTorchLightningEstimator):
         # Above stands `train`, then the caller.
         found = count_observed(training_data, needed, getattr(self, "distr_output", None))
         found.warn_of_short(needed, stacklevel=3)
-        estimator = self._adapted(training_data, from_predictor)
-        transformation = estimator.create_transformation()
-        module = estimator.create_lightning_module()
-        if from_predictor is not None:
-            _continue(module, from_predictor)
         keep_freed_memory()
         with ExitStack() as stack:
+            # A caller's inference mode would leave nothing to differentiate.
+            stack.enter_context(torch.inference_mode(False))
+            estimator = self._adapted(training_data, from_predictor)
+            transformation = estimator.create_transformation()
+            module = estimator.create_lightning_module()
+            if from_predictor is not None:
+                _continue(module, from_predictor)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsbnn-")))
             stack.enter_context(without_foreign_warnings())
             settings: dict[str, Any] = {"accelerator": "auto", "devices": 1, "logger": False}

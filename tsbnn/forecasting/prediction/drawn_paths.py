@@ -20,7 +20,13 @@ from tsbnn.forecasting.prediction.draws import (
     under_all_names,
 )
 from tsbnn.forecasting.prediction.live_memory import peak_bytes
-from tsbnn.forecasting.prediction.paths import Paths, draw_paths, moments, samples_themselves
+from tsbnn.forecasting.prediction.paths import (
+    Paths,
+    draw_paths,
+    moments,
+    no_paths,
+    samples_themselves,
+)
 from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import weights_at
 from tsbnn.inference.stacked import stacked_parameters
@@ -132,8 +138,17 @@ class SeparatePaths(DrawnPaths):
         for row in weights:
             with weights_at(self.network, row):
                 found.append(draw_paths(self.network, inputs, num_paths))
+                self._check(found[-1].samples, inputs, num_paths)
         samples, mean, variance = zip(*found, strict=True)
         return Paths(torch.stack(samples), _stacked(mean), _stacked(variance))
+
+    def _check(self, samples: Any, inputs: Batch, num_paths: int) -> None:
+        """Raise a TypeError for samples that are not ``batch x num_paths x time``."""
+        right = (len(next(iter(inputs.values()))), num_paths)
+        found = tuple(samples.shape) if isinstance(samples, Tensor) else type(samples).__name__
+        if not isinstance(samples, Tensor) or samples.ndim < 3 or samples.shape[:2] != right:
+            why = f"gave {found} for a batch of {right[0]} and {num_paths} paths"
+            raise no_paths(self.network, why)
 
 
 class DirectPaths(DrawnPaths):
@@ -142,7 +157,10 @@ class DirectPaths(DrawnPaths):
     def __call__(self, weights: Tensor, inputs: Batch, num_paths: int) -> Paths:
         """Run forward at all draws, then sample once for all."""
         way = self._way("direct", weights, inputs)
-        args, loc, scale = _rows_of_draws(forward_at(self.network, weights, inputs, way))
+        outputs = forward_at(self.network, weights, inputs, way)
+        if not isinstance(outputs, tuple) or len(outputs) != 3:
+            raise no_paths(self.network, "has 'distr_output', and its forward gives something else")
+        args, loc, scale = _rows_of_draws(outputs)
         head: Any = self.network.distr_output
         many = [arg.expand(num_paths, *arg.shape) for arg in args]
         samples = sample(head, many, loc, scale).unflatten(1, (len(weights), -1))

@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import Any, NamedTuple
 
 import torch
+from gluonts.torch.distributions import DistributionOutput
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -47,6 +48,32 @@ def draw_paths(network: nn.Module, inputs: Batch, num_paths: int) -> Paths:
     if getattr(network, "nonnegative_pred_samples", False):
         return Paths(torch.relu(samples), None, None)
     return Paths(samples, *moments(distribution))
+
+
+def check_paths(network: nn.Module) -> None:
+    """Refuse a network of which :func:`draw_paths` cannot draw.
+
+    Raises
+    ------
+    TypeError
+        Saying what a network can do to be one of the three kinds.
+    """
+    is_registered = draw_paths.dispatch(type(network)) is not draw_paths.dispatch(object)
+    has_head = isinstance(getattr(network, "distr_output", None), DistributionOutput)
+    if not (is_registered or has_head or samples_themselves(network)):
+        raise no_paths(network, "has neither 'distr_output' nor a forward that samples")
+
+
+def no_paths(network: nn.Module, why: str) -> TypeError:
+    """Build the error for a network that no paths can be drawn of."""
+    name = f"{type(network).__module__}.{type(network).__qualname__}"
+    return TypeError(
+        f"no paths can be drawn of {name}: it {why}. Let its forward take num_parallel_samples and "
+        "return samples, batch x num_parallel_samples x time; or return (distr_args, loc, scale) "
+        "for a distribution head in its attribute distr_output; or register "
+        "@tsbnn.forecasting.draw_paths.register(YourModel) on a function (network, inputs, "
+        "num_paths) that returns Paths(samples, mean, variance), the last two perhaps None."
+    )
 
 
 def samples_themselves(network: nn.Module) -> bool:
