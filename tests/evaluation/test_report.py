@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.evaluation.planted import STEPS, Planted, run, series
+from tests.evaluation.planted import STEPS, Drawn, Planted, run, series
 from tsbnn.evaluation import Backtest, backtest
 from tsbnn.evaluation import report as report_module
 from tsbnn.evaluation.report import write_report
@@ -68,6 +68,24 @@ def test_several_datasets_make_one_report(tmp_path: Path) -> None:
     )
     table = pd.read_csv(tmp_path / "r" / "results.csv")
     assert len(table) == sum(len(part.results) for part in parts)
+
+
+@pytest.mark.usefixtures("blank")
+def test_a_series_that_is_scored_may_have_no_seasonal_error(tmp_path: Path) -> None:
+    """One is constant, and of the other no label is observed."""
+    constant, unknown = series(2)
+    constant["target"] = np.full_like(constant["target"], 5.0)
+    unknown["target"][-STEPS:] = np.nan
+    found = backtest(
+        {"good": Planted(0.0, Drawn)},
+        [constant, unknown],
+        prediction_length=STEPS,
+        windows=1,
+        num_samples=50,
+        baselines={},
+    )
+    write_report(found, tmp_path / "r")
+    assert (tmp_path / "r/plots/selective-good.png").is_file()
 
 
 @pytest.mark.usefixtures("blank")

@@ -163,6 +163,14 @@ def test_relative_and_absolute_intervals_agree_on_the_sign() -> None:
     assert any(is_open for _, is_open in signs)
 
 
+def test_replicates_of_nothing_say_nothing_of_a_ratio() -> None:
+    """Intermittent demand: both models are exact but for two windows of eight."""
+    errors = np.array([0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 5.0])
+    found = paired_difference(planted({"a": errors / 2, "b": errors}, 2), "a", "b")
+    ends = (found.relative, found.relative_low, found.relative_high)
+    assert ends == pytest.approx((-0.5, -0.5, -0.5))
+
+
 def test_there_is_no_relative_difference_from_nothing() -> None:
     hard = np.random.default_rng(5).gamma(1, 5, size=50)
     nothing = paired_difference(planted({"a": hard, "b": 0 * hard}, 5), "a", "b")

@@ -224,15 +224,20 @@ def _selective(backtest: Backtest, known: Sequence[str], names: Mapping[str, str
         return []
     unit = resampled(backtest)
     repeated = backtest.windows["item_id"].duplicated().any()
-    scaled = (backtest.windows["seasonal_error"] > 0).any()
-    orders: list[Uncertainty] = [
-        "epistemic",
-        *(("total",) if repeated else ()),
-        *(("width",) if scaled else ()),
-    ]
+    scaled = (backtest.windows["seasonal_error"] > 0).to_numpy()
     drawn = []
     for model in known:
         metric = _unitless(backtest, model)
+        runs = [run for (name, _), run in backtest.scores.items() if name == model]
+        orders: list[Uncertainty] = [
+            "epistemic",
+            *(("total",) if repeated else ()),
+            *(
+                ("width",)
+                if all((run.denominators[metric] > 0)[scaled].any() for run in runs)
+                else ()
+            ),
+        ]
         curves = {
             by: selective_scores(backtest, model, metric, by=by, unit=unit, resamples=RESAMPLES)
             for by in orders

@@ -33,8 +33,8 @@ class PairedDifference:
         Confidence interval of the difference.
     relative, relative_low, relative_high
         ``value_a / value_b - 1`` with its interval, which holds 0 where that of the difference
-        does; NaN where ``value_b`` is 0. A few seeds that differ a lot leave open whether the
-        mean of ``b`` is far from 0 at all: then the upper end is infinite.
+        does; NaN where ``value_b`` is not positive. A few seeds that differ a lot leave open
+        whether the mean of ``b`` is far from 0 at all: then the upper end is infinite.
     confidence
         Nominal coverage of the intervals.
     num_seeds, num_units
@@ -229,8 +229,10 @@ def _relative_interval(bootstrap: Bootstrap, a: Array, b: Array) -> tuple[float,
     These are Fieller's: ratios r at which the replicates of a - r b, and not of a / b, have 0
     between their percentiles. Where b > 0 in all replicates both are the same. Random weights of
     few seeds may carry b below 0; a replicate then speaks for a large ratio, unless a is lower yet.
+    Replicates of nothing, or of nothing over nothing, say nothing.
     """
     most = np.finfo(np.float64).max
     ratios = np.divide(a, b, out=np.where(a < b, 0.0, most), where=b > 0)
+    ratios[np.isnan(a) | np.isnan(b) | ((a == 0) & (b == 0))] = np.nan
     low, high = (float(end) for end in bootstrap.interval(ratios))
     return max(low, 0.0) - 1, high - 1 if high < 1e100 else np.inf
