@@ -102,3 +102,22 @@ def test_neighbouring_series_are_not_compared() -> None:
     first = np.where(STEPS == LENGTH - 1, 1e9, STEPS)
     second = np.where(STEPS == 0, 1e9 + 1, STEPS)
     assert not told(long(a=first, b=second))
+
+
+DAYS = np.arange(730.0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # Days to Christmas, a promotion that fades, a thermostat, a launch, a gauge at rest.
+        np.exp(-((DAYS % 365 - 359) ** 2) / 98),
+        np.exp(-DAYS / 5),
+        pd.Series(np.repeat([20.0, 22.0, 19.0], [250, 250, 230])).ewm(alpha=0.3).mean().to_numpy(),
+        1 / (1 + np.exp(-(DAYS - 100) / 10)),
+        np.where(DAYS < 400, 5.0, 7.0) + 1e-9 * np.sin(DAYS),
+    ],
+)
+def test_what_is_nothing_beside_the_rest_of_a_series_is_no_loss(values: np.ndarray) -> None:
+    days = pd.date_range("2024-01-01", periods=len(values))
+    assert told(pd.DataFrame({"timestamp": days, "target": values, "price": values})) == []

@@ -13,7 +13,9 @@ from tsbnn.datasets.rows import Rows, others, show
 
 #: More than this share of a series' steps, or of its values, is worth a warning.
 _SHARE = 0.1
-#: Relative differences below are the rounding of float64 itself: a constant that was computed.
+#: What is smaller, relative to its series' span or its largest value, no network could use.
+_NOTHING = 2.0**-24
+#: Relative differences below are the rounding of float64 itself.
 _ROUNDING = 2.0**-44
 
 
@@ -69,15 +71,22 @@ def find_loss(
     vanished &= exact != 0
     if not same.any() and not vanished.any():
         return None
-    steps = np.abs(np.diff(exact)) > _ROUNDING * np.abs(exact[1:])
+    known = ~np.isnan(exact)
+    high = np.maximum.reduceat(np.where(known, exact, -np.inf), rows.starts)
+    low = np.minimum.reduceat(np.where(known, exact, np.inf), rows.starts)
+    span, largest = high - low, np.maximum(np.abs(high), np.abs(low))
+    # Of a constant that was computed, all differences are rounding.
+    least = np.maximum(_NOTHING * span, _ROUNDING * largest)[rows.series]
+    steps = np.abs(np.diff(exact)) > least[1:]
     steps &= np.diff(rows.series) == 0
+    vanished &= np.abs(exact) > (_NOTHING * largest)[rows.series]
 
     def share(found: NDArray[np.bool_], of: NDArray[np.bool_]) -> NDArray[np.float64]:
         series, count = rows.series[len(rows.series) - len(of) :], rows.num_series
         every = np.bincount(series[of], minlength=count)
         return np.bincount(series[found], minlength=count) / np.maximum(every, 1)
 
-    shares = share(same & steps, steps), share(vanished, (exact != 0) & ~np.isnan(exact))
+    shares = share(same & steps, steps), share(vanished, (exact != 0) & known)
     larger = np.maximum(*shares)
     worst = int(np.argmax(larger))
     if larger[worst] <= _SHARE:
