@@ -75,7 +75,7 @@ def test_laplace_refuses_clipping_and_a_budget_below_its_last_pass(tiny, series)
     clipped = BayesianEstimator(tiny("simple_feedforward", {"gradient_clip_val": 1.0}), "laplace")
     with pytest.raises(ValueError, match=r"gradient_clip_val=1\.0 under inference='laplace'"):
         clipped.train(series)
-    with pytest.raises(ValueError, match="gradient_evaluations=200 is less than .* give it 201"):
+    with pytest.raises(ValueError, match=r"gradient_evaluations=200 is less than .* give it 201"):
         BayesianEstimator(tiny("simple_feedforward"), "laplace", gradient_evaluations=200)
     unlimited = tiny("simple_feedforward", {"max_epochs": None})
     estimator = BayesianEstimator(unlimited, "laplace", gradient_evaluations=204)

@@ -84,3 +84,10 @@ def test_predictions_do_not_wait_for_a_training_and_change_nothing_of_it(tiny, s
     again = BayesianEstimator(tiny("our_deepar", cut), "map").train(series)
     assert again.training_summary["steps"] == steps
     assert torch.equal(again.posterior.mean, trained[0].posterior.mean)
+
+
+def test_an_estimator_learns_nothing_from_an_earlier_training(tiny, series) -> None:
+    """GluonTS's WaveNet samples windows by the mean length of the series that it has seen."""
+    estimator = BayesianEstimator(tiny("wavenet"), "map", seed=3)
+    first, second = (estimator.train(series).posterior.mean for _ in range(2))
+    assert torch.equal(first, second)

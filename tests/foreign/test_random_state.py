@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import threading
 import time
@@ -119,29 +121,79 @@ def test_a_stream_inside_of_another_one_does_not_give_way() -> None:
 
 
 @pytest.mark.usefixtures("unchanged_global_random_state")
-def test_an_interrupt_while_waiting_leaves_turns_as_they_are(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("moment", ["waiting", "taken"])
+def test_an_interrupt_leaves_turns_as_they_are(
+    moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = RandomStream(1)
+    state = random_state._state
 
-    def interrupt() -> None:
+    def interrupted() -> None:
         raise KeyboardInterrupt
+
+    class Queue:
+        def locked(self) -> bool:
+            return True
+
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None: ...
 
     def work() -> None:
         with stream.active():
-            thread = threading.Thread(target=other)
-            thread.start()
-            while not random_state._TURNS.wanted:
-                time.sleep(0.001)
-            monkeypatch.setattr(random_state._TURNS, "take", interrupt)
+            draw()
+            if moment == "waiting":
+                monkeypatch.setattr(random_state, "_QUEUE", Queue())
+            else:
+                monkeypatch.setattr(random_state, "_QUEUE", Locked())
+                monkeypatch.setattr(random_state, "_state", lambda: next(answers)())
             stream.give_way()
 
-    def other() -> None:
-        with RandomStream(2).active():
-            draw()
+    class Locked(Queue):
+        def __enter__(self) -> None: ...
 
+    answers = iter([state, interrupted])
     with pytest.raises(KeyboardInterrupt):
         work()
     monkeypatch.undo()
-    with stream.active():
+    assert not random_state._is_mine()
+    assert not random_state._OUTSIDE
+    others: list[tuple[float, float, float]] = []
+
+    def other() -> None:
+        with RandomStream(2).active():
+            others.append(draw())
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join(timeout=60)
+    assert others
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_that_is_forked_beside_a_tenant_has_its_turns() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def tenant() -> None:
+        with RandomStream(1).active():
+            begun.set()
+            ended.wait()
+
+    thread = threading.Thread(target=tenant)
+    thread.start()
+    begun.wait()
+    child = multiprocessing.get_context("fork").Process(target=_one_turn)
+    child.start()
+    child.join(timeout=60)
+    ended.set()
+    thread.join()
+    code = child.exitcode
+    child.kill()
+    assert code == 0
+
+
+def _one_turn() -> None:
+    with RandomStream(2).active():
         draw()

@@ -19,8 +19,9 @@ launch, it has not been measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -29,22 +30,26 @@ from torch.distributions import Distribution
 
 from tsbnn.forecasting.batch_sums import batch_sums
 from tsbnn.forecasting.likelihood import Batch, window_losses
+from tsbnn.foreign.shared import SharedChange
 
 Sums = Callable[..., tuple[Tensor, Tensor]]
 
 
-@contextmanager
-def without_validation() -> Iterator[None]:
+def _trust() -> Callable[[], None]:
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    return functools.partial(Distribution.set_default_validate_args, before)
+
+
+_TRUSTED = SharedChange(_trust)
+
+
+def without_validation() -> AbstractContextManager[None]:
     """Let distributions not look at their values, which cannot be compiled, and look again after.
 
     torch.compile turns this off for the whole process, the first time that it is called.
     """
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
+    return _TRUSTED
 
 
 def check_compiler(device: torch.device) -> None:

@@ -142,7 +142,7 @@ def _train(
     num_observations: int,
     started: float,
 ) -> TrainOutput:
-    estimator = bayesian.estimator
+    estimator = _twin(bayesian.estimator)
     method = bayesian.inference
     settings = trainer_settings(estimator, method, folder)
     settings["callbacks"].append(GivingWay(stream))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+
+from tsbnn.foreign.shared import SharedChange
 
 #: Beginning of the message (a regular expression) and module it comes from, in the versions of
 #: GluonTS and Lightning that tsbnn runs on.
@@ -19,10 +21,24 @@ NOTICES = (
 )
 
 
-@contextmanager
-def without_foreign_warnings() -> Iterator[None]:
+def _ignore() -> Callable[[], None]:
+    before = list(warnings.filters)
+    for message, module in NOTICES:
+        warnings.filterwarnings("ignore", message=message, module=module)
+    added = [one for one in warnings.filters if one not in before]
+
+    def undo() -> None:
+        for one in added:
+            # Whoever restores filters of his own in between has taken it out already.
+            with suppress(ValueError):
+                warnings.filters.remove(one)  # type: ignore[attr-defined]
+
+    return undo
+
+
+_IGNORED = SharedChange(_ignore)
+
+
+def without_foreign_warnings() -> AbstractContextManager[None]:
     """Ignore :data:`NOTICES`, and no other warning, for a while."""
-    with warnings.catch_warnings():
-        for message, module in NOTICES:
-            warnings.filterwarnings("ignore", message=message, module=module)
-        yield
+    return _IGNORED

@@ -8,6 +8,7 @@ caller's back, so that results depend on a seed and nothing outside changes.
 from __future__ import annotations
 
 import functools
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -17,44 +18,28 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-
-class _Turns:
-    """A lock that one thread holds at a time, more than once if it likes, and may hand on."""
-
-    def __init__(self) -> None:
-        self._queue, self._lock = threading.Lock(), threading.Lock()
-        self._owner: int | None = None
-        self._depth = 0
-
-    def take(self) -> None:
-        """Wait for one's turn; whoever has it already goes one deeper."""
-        if not self.mine:
-            # Who hands on comes back by the queue too, and so after whom it has let in.
-            with self._queue:
-                self._lock.acquire()
-            self._owner = threading.get_ident()
-        self._depth += 1
-
-    def leave(self) -> None:
-        """Go one up; at the top others have their turn."""
-        self._depth -= 1
-        if not self._depth:
-            self._owner = None
-            self._lock.release()
-
-    @property
-    def mine(self) -> bool:
-        """Whether this thread has its turn."""
-        return self._owner == threading.get_ident()
-
-    @property
-    def wanted(self) -> bool:
-        """Whether others wait for a turn that its owner, at the top, can hand on."""
-        return self._depth == 1 and self._queue.locked()
+# Global state can have one tenant at a time: whoever owns the lock. Those who wait stand in a
+# queue, so that a tenant who hands on comes back after whom it has let in. States that tenants
+# found and will put back lie in a stack: several where streams are active inside of one another.
+_LOCK, _QUEUE = threading.RLock(), threading.Lock()
+_OUTSIDE: list[_State] = []
 
 
-# Global state can have one tenant at a time.
-_TURNS = _Turns()
+def _is_mine() -> bool:
+    """Whether this thread is the tenant; the lock knows, wherever an interrupt comes."""
+    return bool(_LOCK._is_owned())  # type: ignore[attr-defined]
+
+
+def _renew() -> None:
+    """In a process that was forked from another thread than the tenant's, nobody is left of it."""
+    global _LOCK, _QUEUE
+    if not _is_mine():
+        _LOCK, _QUEUE = threading.RLock(), threading.Lock()
+        _OUTSIDE.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class _State(NamedTuple):
@@ -112,7 +97,6 @@ class RandomStream:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._inside: _State | None = None
-        self._outside: list[_State] = []
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -120,13 +104,17 @@ class RandomStream:
 
         One stream at a time is active: other threads wait, until this one ends or gives way.
         """
-        self._outside.append(self._enter())
+        depth = len(_OUTSIDE) if _is_mine() else 0
         try:
+            self._enter()
             yield
         finally:
-            # Not where an interrupt came while this thread was waiting to go on.
-            if _TURNS.mine:
-                self._leave(self._outside.pop())
+            # Not where an interrupt came while this thread was waiting.
+            if _is_mine():
+                if len(_OUTSIDE) > depth:
+                    self._leave()
+                if not _OUTSIDE:
+                    _LOCK.release()
 
     def give_way(self) -> None:
         """Let one of the threads that wait have its turn, from inside :meth:`active`.
@@ -135,20 +123,21 @@ class RandomStream:
         outside, and the stream goes on where it was. Nothing happens where nobody waits, and in a
         stream that is active inside of another one.
         """
-        if _TURNS.wanted:
-            self._leave(self._outside.pop())
-            self._outside.append(self._enter())
+        if _is_mine() and len(_OUTSIDE) == 1 and _QUEUE.locked():
+            self._leave()
+            _LOCK.release()
+            self._enter()
 
-    def _enter(self) -> _State:
-        _TURNS.take()
-        outside = _state()
+    def _enter(self) -> None:
+        if not _is_mine():
+            with _QUEUE:
+                _LOCK.acquire()
+        _OUTSIDE.append(_state())
         if self._inside is None:
             _set_seed(self.seed)
         else:
             _set_state(self._inside)
-        return outside
 
-    def _leave(self, outside: _State) -> None:
+    def _leave(self) -> None:
         self._inside = _state()
-        _set_state(outside)
-        _TURNS.leave()
+        _set_state(_OUTSIDE.pop())

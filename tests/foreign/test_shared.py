@@ -1,0 +1,51 @@
+"""Changes that threads share: made by the first one in, undone by the last one out."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from tsbnn.foreign.notices import NOTICES, without_foreign_warnings
+from tsbnn.foreign.shared import SharedChange
+
+
+def test_the_last_one_out_undoes_what_the_first_one_in_did() -> None:
+    said: list[str] = []
+
+    def change() -> object:
+        said.append("made")
+        return lambda: said.append("undone")
+
+    shared = SharedChange(change)  # type: ignore[arg-type]
+    # As two threads overlap: the first one in is the first one out.
+    first, second = iter(_inside(shared)), iter(_inside(shared))
+    next(first)
+    next(second)
+    assert next(first, None) is None
+    assert said == ["made"]
+    assert next(second, None) is None
+    assert said == ["made", "undone"]
+    with pytest.raises(KeyError), shared:
+        raise KeyError
+    assert said == ["made", "undone"] * 2
+
+
+def _inside(shared: SharedChange):  # type: ignore[no-untyped-def]
+    with shared:
+        yield 1
+
+
+def test_filters_are_as_they_were_after_contexts_that_overlap() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        first, second = without_foreign_warnings(), without_foreign_warnings()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert len(warnings.filters) == len(before) + len(NOTICES)
+        # A filter of the caller's own stays.
+        warnings.filterwarnings("ignore", "mine")
+        second.__exit__(None, None, None)
+        assert list(warnings.filters)[1:] == before
