@@ -14,7 +14,12 @@ from gluonts.torch.distributions import NormalOutput, StudentTOutput
 
 import tsbnn
 from tsbnn import ConformalCalibration, DeepAREstimator, Forecaster
-from tsbnn.datasets import DuplicateTimestampError, FutureCovariateError, ItemIdError
+from tsbnn.datasets import (
+    DuplicateTimestampError,
+    FutureCovariateError,
+    ItemIdError,
+    TimestampError,
+)
 from tsbnn.forecaster import NotFittedError
 from tsbnn.forecasting import ModelFormatError
 from tsbnn.inference import ProximalScoreVI
@@ -448,6 +453,17 @@ def test_a_future_leaves_the_rows_before_it() -> None:
         "2024-02-03",
     ]
     pd.testing.assert_frame_equal(found, forecaster.predict(frame, ahead(frame)))
+
+
+def test_a_bad_date_is_told_by_series_and_row_beside_a_future_too() -> None:
+    frame = sales().assign(ds=lambda table: table["ds"].dt.strftime("%Y-%m-%d"))
+    forecaster = tiny(covariates="price").fit(frame)
+    frame.index += 1000
+    frame.loc[1003, "ds"] = "2024-13-45"
+    where = f"series {frame.loc[1003, 'unique_id']!r}, row 1003"
+    with pytest.raises(TimestampError, match=where) as told:
+        forecaster.predict(frame, future_covariates=ahead(sales()))
+    assert told.value.row == 1003
 
 
 @pytest.mark.parametrize("name", ["mean", "step", "cutoff", "lo-80"])

@@ -65,10 +65,10 @@ def _keys(table: pd.DataFrame, schema: FrameSchema, argument: str = "df") -> pd.
     if schema.timestamp is None:
         times = pd.Series(table.index)
     else:
-        times = take(table, schema.timestamp, "timestamp", argument).reset_index(drop=True)
-    keys = pd.DataFrame({"item_id": 0, "stamp": read_timestamps(times, None).stamps})
-    if schema.item_id is not None:
-        ids = take(table, schema.item_id, "item_id", argument)
+        times = take(table, schema.timestamp, "timestamp", argument)
+    ids = None if schema.item_id is None else take(table, schema.item_id, "item_id", argument)
+    keys = pd.DataFrame({"item_id": 0, "stamp": read_timestamps(times, ids).stamps})
+    if ids is not None:
         keys["item_id"] = ids.to_numpy(dtype=object)
     return keys
 

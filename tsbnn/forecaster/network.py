@@ -69,7 +69,8 @@ def network_of(
                 )
         if support != "real":
             who, is_count = f"support={support!r}", support == "count"
-            check_nonnegative(dataset, who, "choose support='real'", whole=is_count)
+            other = "'nonnegative', or 'real'" if is_count else "'real'"
+            check_nonnegative(dataset, who, f"choose support={other}", whole=is_count)
         arguments = {**SUPPORTS[support], "time_features": time_features, **settings}
         return network(
             model,
