@@ -52,6 +52,7 @@ PAIRS = (
     *(("deepar, score at 5e-3", f"deepar, {other}") for other in RATED),
     ("deepar, score at 5e-3", PEER),
     ("deepar, score", f"{PEER} at 1e-3"),
+    *((model, "gluonts_patch_tst") for model in ("deepar, score", "deepar, map", *OWN[2:])),
     ("deepar, score", "deepar, map at 5e-3"),
     ("deepar, score warm_start=0.8 at 5e-3", BARE_MAP),
     ("deepar, map at 5e-3", BARE_MAP),
