@@ -162,7 +162,11 @@ def test_starts_that_do_not_fit(start, message, build) -> None:
 
 @pytest.mark.parametrize(
     ("freq", "period"),
-    [("60min", "h"), ("MS", "M"), ("ME", "M"), ("W", "W-WED"), ("QS", "Q-NOV"), ("YE", "Y")],
+    [
+        *(("60min", "h"), ("MS", "M"), ("ME", "M"), ("W", "W-WED"), ("QS", "Q-NOV"), ("YE", "Y")),
+        # Multiples of one alias may be another.
+        *(("7D", "W-SUN"), ("2W", "14D"), ("3ME", "Q-DEC"), ("12ME", "Y"), ("4QE", "Y")),
+    ],
 )
 def test_frequencies_of_one_step_go_together(freq, period) -> None:
     check = CheckFields(prediction_length=2, freq=freq)

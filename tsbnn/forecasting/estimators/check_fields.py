@@ -162,6 +162,9 @@ def check_categories(data: DataEntry, cardinality: list[int], name: str = "cardi
             )
 
 
+_MONTHS = {"ME": 1, "QE": 3, "YE": 12}
+
+
 @functools.cache
 def step(freq: str) -> Any:
     """Length of a frequency's steps, in terms that can be compared."""
@@ -172,7 +175,10 @@ def step(freq: str) -> Any:
     if isinstance(offset, pd.offsets.Tick):
         return offset.nanos
     # The calendar's. GluonTS tells starts of months from their ends no more than periods do.
-    return offset.n, norm_freq_str(offset.name)
+    name = norm_freq_str(offset.name)
+    if name == "W":
+        return pd.Timedelta(weeks=offset.n).value
+    return (offset.n * _MONTHS[name], "ME") if name in _MONTHS else (offset.n, name)
 
 
 def _check_finite(data: DataEntry, name: str, values: Any) -> None:
