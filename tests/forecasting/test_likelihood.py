@@ -21,8 +21,8 @@ from torch import nn
 from tsbnn.forecasting import BayesianEstimator, window_losses
 from tsbnn.forecasting.lightning_module import BayesianLightningModule
 from tsbnn.forecasting.likelihood import call_with, check_head, check_network, prepared
+from tsbnn.forecasting.observed import count_observed
 from tsbnn.forecasting.seeds import generator
-from tsbnn.forecasting.settings import count_observed
 from tsbnn.foreign.random_state import RandomStream
 from tsbnn.inference import MAP, FanInPrior
 from tsbnn.networks import AutoregressiveNetwork

@@ -21,7 +21,8 @@ from gluonts.torch.distributions import (
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from tsbnn.forecasting import BayesianEstimator, settings
-from tsbnn.forecasting.settings import count_observed, plan_steps, trainer_settings
+from tsbnn.forecasting.observed import count_observed
+from tsbnn.forecasting.settings import plan_steps, trainer_settings
 from tsbnn.inference import ELBOVI, MAP, Laplace, ProximalScoreVI
 
 

@@ -10,7 +10,7 @@ from gluonts.torch.distributions.output import Output
 
 from tsbnn.datasets import FrameDataset
 from tsbnn.forecasting.catalogue import features, network
-from tsbnn.forecasting.settings import check_nonnegative
+from tsbnn.forecasting.observed import check_nonnegative
 
 #: What targets can be, and the arguments of a network that this means.
 SUPPORTS: Mapping[str, Mapping[str, Any]] = {

@@ -34,16 +34,12 @@ from tsbnn.forecasting.lightning_module import (
     ValidatedLightningModule,
 )
 from tsbnn.forecasting.likelihood import check_network
+from tsbnn.forecasting.observed import count_observed, points_of_a_window
 from tsbnn.forecasting.posterior_network import PosteriorNetwork
 from tsbnn.forecasting.prediction.paths import check_paths
 from tsbnn.forecasting.predictor import BayesianPredictor
 from tsbnn.forecasting.seeds import GivingWay, derived_seed, fresh_seed, generator
-from tsbnn.forecasting.settings import (
-    count_observed,
-    plan_steps,
-    points_of_a_window,
-    trainer_settings,
-)
+from tsbnn.forecasting.settings import plan_steps, trainer_settings
 from tsbnn.forecasting.time_limit import TRIAL_STEPS, plan_time
 from tsbnn.forecasting.windows import Loading, WindowLoader, data_loader
 from tsbnn.foreign.notices import without_foreign_warnings

@@ -21,7 +21,7 @@ from tsbnn.forecasting.estimators.teachable import (
     teachable_time_features,
 )
 from tsbnn.forecasting.inputs import check_dataset
-from tsbnn.forecasting.settings import points_of_a_window
+from tsbnn.forecasting.observed import points_of_a_window
 
 
 class AdaptingEstimator(MaximumLikelihoodEstimator):

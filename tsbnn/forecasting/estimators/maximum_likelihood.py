@@ -25,8 +25,9 @@ from tsbnn.forecasting.checkpoints import same_network
 from tsbnn.forecasting.estimators.lightning_module import LikelihoodLightningModule
 from tsbnn.forecasting.inputs import check_dataset, check_no_more
 from tsbnn.forecasting.kept_memory import keep_freed_memory
+from tsbnn.forecasting.observed import count_observed, points_of_a_window
 from tsbnn.forecasting.seeds import generator
-from tsbnn.forecasting.settings import count_observed, points_of_a_window, where_to_write
+from tsbnn.forecasting.settings import where_to_write
 from tsbnn.forecasting.weights_fit import check_weights_fit
 from tsbnn.forecasting.windows import Loading, data_loader
 from tsbnn.foreign.notices import without_foreign_warnings
