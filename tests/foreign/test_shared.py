@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,27 +14,27 @@ from tsbnn.foreign.shared import SharedChange
 def test_the_last_one_out_undoes_what_the_first_one_in_did() -> None:
     said: list[str] = []
 
-    def change() -> object:
+    def change() -> Callable[[], None]:
         said.append("made")
         return lambda: said.append("undone")
 
-    shared = SharedChange(change)  # type: ignore[arg-type]
+    shared = SharedChange(change)
     # As two threads overlap: the first one in is the first one out.
-    first, second = iter(_inside(shared)), iter(_inside(shared))
+    first, second = _inside(shared), _inside(shared)
     next(first)
     next(second)
-    assert next(first, None) is None
+    assert list(first) == []
     assert said == ["made"]
-    assert next(second, None) is None
+    assert list(second) == []
     assert said == ["made", "undone"]
     with pytest.raises(KeyError), shared:
         raise KeyError
     assert said == ["made", "undone"] * 2
 
 
-def _inside(shared: SharedChange):  # type: ignore[no-untyped-def]
+def _inside(shared: SharedChange) -> Iterator[None]:
     with shared:
-        yield 1
+        yield
 
 
 def test_filters_are_as_they_were_after_contexts_that_overlap() -> None:
