@@ -78,6 +78,12 @@ def test_covariates_and_their_future(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     table = pd.read_csv(io.StringIO(done.stdout))
     assert list(table["day"]) == [f"2024-02-{27 + i}" for i in range(3)] * 2
+    text = (tmp_path / "future.csv").read_text(encoding="utf-8").splitlines()
+    text[2] = text[2].rpartition(",")[0] + ",dear"
+    (tmp_path / "wrong.csv").write_text("\n".join(text), encoding="utf-8")
+    refused = run(*forecast, "--future-covariates", tmp_path / "wrong.csv")
+    assert refused.exit_code == 3
+    assert "wrong.csv: --future-covariates, series 'shop-0', row 3" in one_line(refused)
     # The same as rows at the end of the data, whose target is empty.
     both = frame.assign(sales=frame["sales"].where(~ahead))
     both.to_csv(tmp_path / "both.csv", index=False)

@@ -13,8 +13,10 @@ from tsbnn.datasets import (
     ColumnError,
     CovariateError,
     DuplicateTimestampError,
+    FrameError,
     FutureCovariateError,
     StaticFeatureError,
+    TimestampError,
     from_frame,
 )
 
@@ -127,6 +129,33 @@ def test_future_rows_must_be_of_known_series() -> None:
     ) as caught:
         build(shops(), future_covariates=later(2).assign(item_id="c"))
     assert (caught.value.series, caught.value.row) == ("c", 0)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error", "told"),
+    [
+        (
+            "timestamp",
+            "soon",
+            TimestampError,
+            "series 'a', row 1, column 'timestamp': 'soon' is",
+        ),
+        ("price", "dear", CovariateError, "series 'a', row 1, column 'price': 'dear' is text"),
+        ("price", None, ColumnError, "known_covariates='price': future_covariates has no such"),
+    ],
+)
+def test_what_is_wrong_with_future_rows_is_told_of_their_frame(
+    column: str, value: str | None, error: type[FrameError], told: str
+) -> None:
+    future = later(2).astype({column: object})
+    if value is None:
+        future = future.drop(columns=column)
+    else:
+        future.loc[1, column] = value
+        told = f"future_covariates, {told}"
+    with pytest.raises(error, match=f"^{told}") as caught:
+        build(shops(), future_covariates=future)
+    assert caught.value.column == column
 
 
 def test_future_rows_must_follow() -> None:

@@ -464,6 +464,11 @@ def test_a_bad_date_is_told_by_series_and_row_beside_a_future_too() -> None:
     with pytest.raises(TimestampError, match=where) as told:
         forecaster.predict(frame, future_covariates=ahead(sales()))
     assert told.value.row == 1003
+    future = ahead(sales()).astype({"ds": object}).reset_index(drop=True)
+    future.loc[2, "ds"] = "2024-13-45"
+    with pytest.raises(TimestampError, match=r"^future_covariates, series 'a', row 2") as told:
+        forecaster.predict(future_covariates=future)
+    assert told.value.row == 2
 
 
 @pytest.mark.parametrize("name", ["mean", "step", "cutoff", "lo-80"])

@@ -43,6 +43,7 @@ _WORDS = {
     "df has no such column": "there is no such column",
     "df has no rows": "there are no rows",
     "future_covariates has no such column": "--future-covariates has no such column",
+    "future_covariates, ": "--future-covariates, ",
     "at the end of df": "at the end of the table",
     ", or make dates the index": "",
     "; for a frame to train on, leave out prediction_length": "",

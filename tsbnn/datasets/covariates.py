@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tsbnn.datasets.errors import CovariateError, DuplicateTimestampError, FutureCovariateError
+from tsbnn.datasets.errors import (
+    CovariateError,
+    DuplicateTimestampError,
+    FrameError,
+    FutureCovariateError,
+)
 from tsbnn.datasets.grid import Grid
 from tsbnn.datasets.inferring import check_duplicates
 from tsbnn.datasets.rows import Rows, others, show
@@ -23,6 +29,17 @@ _UNFILLED = {
     "past": "no earlier row of the series has one, and a later value of a past covariate is not "
     "known yet: add it, or drop the rows before the first value",
 }
+
+
+@contextmanager
+def of_future_frame() -> Iterator[None]:
+    """Have errors say that they are about the frame of future rows: both frames have a row 0."""
+    try:
+        yield
+    except FrameError as error:
+        if "future_covariates" not in str(error):
+            error.args = (f"future_covariates, {error}",)
+        raise
 
 
 def number_future_items(

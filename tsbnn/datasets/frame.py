@@ -15,6 +15,7 @@ from tsbnn.datasets.covariates import (
     check_follows,
     complete_covariates,
     number_future_items,
+    of_future_frame,
     split_horizon,
 )
 from tsbnn.datasets.errors import ColumnError, CovariateError, MissingTargetError, TargetError
@@ -173,7 +174,8 @@ def from_frame(
     if future_covariates is not None:
         past_length = grid.length
         ahead_table = as_table(future_covariates, target, "future_covariates")
-        ahead = _read(ahead_table, "future_covariates", item_id, timestamp, known, ())
+        with of_future_frame():
+            ahead = _read(ahead_table, "future_covariates", item_id, timestamp, known, ())
         more = number_future_items(ahead.ids, len(ahead_table), items)
         rows = sort_rows(
             np.concatenate([series, more]),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tsbnn.datasets import FrameSchema
 from tsbnn.datasets.columns import as_table, take
+from tsbnn.datasets.covariates import of_future_frame
 from tsbnn.datasets.errors import DuplicateTimestampError, ItemIdError
 from tsbnn.datasets.rows import others, show
 from tsbnn.datasets.timestamps import read_timestamps
@@ -54,7 +55,9 @@ def without_horizon(
     """
     df = as_table(df, schema.target, "df")
     future = as_table(future, schema.target, "future_covariates")
-    keys, ahead = _keys(df, schema), _keys(future, schema, "future_covariates")
+    keys = _keys(df, schema)
+    with of_future_frame():
+        ahead = _keys(future, schema, "future_covariates")
     is_open = take(df, schema.target, "target").isna().to_numpy()
     begin = keys.item_id.map(ahead.groupby("item_id", sort=False).stamp.min())
     return df[~(is_open & (keys.stamp >= begin).to_numpy())]
