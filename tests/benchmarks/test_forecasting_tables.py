@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmarks.cells import kept
 from benchmarks.forecasting import calibrated, page
+from benchmarks.forecasting.grid import BARE_MAP, NAIVE
 from benchmarks.forecasting.tables import (
     EXTENSIONS,
     MAIN,
@@ -16,6 +17,7 @@ from benchmarks.forecasting.tables import (
     coverage_matrix,
     difference_matrix,
     differences,
+    epistemic_matrix,
     matrix,
     parts,
     ranks,
@@ -117,6 +119,15 @@ def test_a_single_training_has_one_seed_and_a_single_window_is_not_drawn() -> No
     found = differences(scores, [("a", "b"), ("a", "c")])
     assert found.dataset.tolist() == ["one", "two"]
     assert found.num_seeds.tolist() == [1, 1]
+    naive = {"one": stored(series)}
+    naive["one"].add(NAIVE, 0, naive["one"].scores["a", 0])
+    assert differences(naive, [("b", NAIVE)]).num_seeds.tolist() == [3]
+    drawn, fixed = (
+        differences(naive, [("b", NAIVE)], resample_seeds=draw) for draw in (True, False)
+    )
+    assert (drawn.low < 0.5).all()
+    assert (drawn.high > 1.5).all()
+    assert fixed[["low", "difference", "high"]].iloc[0].tolist() == [1.0, 1.0, 1.0]
     assert differences(scores, [("b", "a")], "window").dataset.tolist() == ["two"]
 
 
@@ -210,6 +221,20 @@ def test_points_are_judged_by_the_width_of_their_intervals_alone() -> None:
     assert table["width", "once"] == "1.00"
     single = StoredScores(stored.windows.assign(item_id=np.arange(60)), scores=stored.scores)
     assert "total" not in set(selective({"one": single}, ["posterior"]).by)
+
+
+def test_the_epistemic_part_and_the_width_it_takes() -> None:
+    posterior, narrow, partly = "deepar, score", "deepar, ensemble", "deepar, swag"
+    shares = {(posterior, d, 0): 0.4 for d in ("etth1", "nyc_taxi")}
+    shares |= {(narrow, d, 0): 0.1 for d in ("etth1", "nyc_taxi")}
+    shares |= {(BARE_MAP, d, 0): 0.0 for d in ("etth1", "nyc_taxi")}
+    shares |= {(partly, "etth1", 0): 0.2}
+    widths = dict.fromkeys(shares, 3.0) | {(BARE_MAP, "nyc_taxi", 0): 1.5}
+    found = pd.concat([results(shares, "epistemic_share"), results(widths, "width_50")])
+    table = epistemic_matrix(found)
+    assert table.model.tolist() == [narrow, posterior]
+    assert table.etth1.tolist() == ["10 % / × 1.00", "40 % / × 1.00"]
+    assert table.nyc_taxi.tolist() == ["10 % / × 2.00", "40 % / × 2.00"]
 
 
 def test_an_open_end_of_an_interval_is_told() -> None:

@@ -7,11 +7,14 @@ import pandas as pd
 from benchmarks.cells import kept
 from benchmarks.forecasting import page
 from benchmarks.forecasting.goals import NOT_RUN, goals, verdict
-from benchmarks.forecasting.grid import DATASETS, SCALED_ELBO
+from benchmarks.forecasting.grid import DATASETS, NAIVE, SCALED_ELBO
 from benchmarks.output import PAGE
 
 FEWER = DATASETS[:-1]
-OTHERS = ("deepar, elbo", SCALED_ELBO, "deepar, ensemble", "gluonts_deepar")
+OTHERS = (
+    *("deepar, elbo", SCALED_ELBO, "deepar, ensemble"),
+    *("deepar, map", "gluonts_deepar", NAIVE),
+)
 COVERED = {"coverage_50": 0.52, "coverage_80": 0.81, "coverage_90": 0.9, "coverage_95": 0.93}
 
 
@@ -127,6 +130,22 @@ def test_where_the_ends_of_the_intervals_matter() -> None:
     assert words["… the ELBO with trials of both its rates"] == "**missed**"
     assert words["CRPS against the ensemble with the same budget"] == "met"
     assert words["CRPS against GluonTS's own DeepAR"] == "met"
+
+
+def test_the_best_model_is_held_against_the_naive_and_map() -> None:
+    goal = "… its CRPS clearly below those of the seasonal naive and of MAP"
+
+    def told(**changed: pd.DataFrame) -> str:
+        return answers(**changed).set_index("goal").DeepAR[goal]
+
+    near = [difference(NAIVE, -0.2, 0.1), difference("deepar, map", -0.2, 0.3)]
+    assert told(differences=pd.concat(near)) == "**missed**: not MAP"
+    assert told(differences=near[0]) == NOT_RUN
+    results = pd.concat(
+        rows({model: 1.0}, mean_wql=value, **COVERED)
+        for model, value in (("deepar, score", 0.2), ("deepar, map", 0.1))
+    )
+    assert told(results=results) == "**missed**: MAP is the best itself"
 
 
 def test_the_published_goals_are_those_of_the_results() -> None:
