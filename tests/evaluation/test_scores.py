@@ -238,6 +238,8 @@ def test_a_history_shorter_than_the_season_is_differenced_at_lag_one():
         (lambda: scores.seasonal_error([1.0, 2.0], 0), "season"),
         (lambda: scores.mean_wql(np.zeros(2), np.zeros((3, 2))), "9 levels, but 3"),
         (lambda: scores.mase(np.zeros((2, 3)), np.zeros((2, 3)), [1.0]), "scale"),
+        (lambda: scores.mase(np.ones((2, 3)), np.zeros((2, 3)), [0.0, np.nan]), "seasonal error"),
+        (lambda: scores.mase(np.full((1, 3), np.nan), np.zeros((1, 3)), [0.0]), "none of 3 labels"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

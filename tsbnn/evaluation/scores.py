@@ -235,8 +235,20 @@ def scaled_absolute_error(observed: ArrayLike, predicted: ArrayLike, scale: Arra
 
 
 def mase(observed: ArrayLike, predicted: ArrayLike, scale: ArrayLike) -> float:
-    """Mean absolute scaled error: the mean of :func:`scaled_absolute_error`."""
-    return mean_of_observed(scaled_absolute_error(observed, predicted, scale), "mase")
+    """Mean absolute scaled error: the mean of :func:`scaled_absolute_error`.
+
+    Raises
+    ------
+    ValueError
+        If no label is observed, or none of a series whose seasonal error is above 0.
+    """
+    scaled = scaled_absolute_error(observed, predicted, scale)
+    if np.isnan(scaled).all() and not np.isnan(np.asarray(observed, dtype=np.float64)).all():
+        raise ValueError(
+            "mase: no label is of a series whose seasonal error is above 0 (a history that never "
+            "changes has 0, and NaN is for one without two observed points a season apart)"
+        )
+    return mean_of_observed(scaled, "mase")
 
 
 def interval_score(
