@@ -15,7 +15,8 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 #: Where the site keeps those files of the repository that pages link to.
 PUBLISHED = "files/"
-_UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)\)")
+_UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)(#[^)]+)?\)")
+_LINK = re.compile(r"\]\(([^):#]+)(?:#[^)]*)?\)")
 #: What latex2mathml does not know, and the space that it leaves out.
 _UNKNOWN = {r"\arg\min": r"\mathrm{arg\,min}", r"\log ": r"\log\, ", r"\operatorname": r"\mathrm"}
 _TABLE = re.compile(
@@ -25,16 +26,24 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>'
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Publish every file that a page links to and that lies outside of docs/."""
-    named = {
+    """Publish every file that lies outside of docs/ and that a page, or one of them, links to."""
+    left = [
         _outside(page.src_uri, link)
         for page in files.documentation_pages()
-        for _, link in _UPWARDS.findall(page.content_string)
-    }
-    for name in sorted(named - {None}):
-        if (ROOT / name).is_file():
-            uri = PUBLISHED + name
-            files.append(File.generated(config, uri, abs_src_path=str(ROOT / name)))
+        for _, link, _ in _UPWARDS.findall(page.content_string)
+    ]
+    named: set[str] = set()
+    while left:
+        name = left.pop()
+        if name is None or name in named or not (ROOT / name).is_file():
+            continue
+        named.add(name)
+        if name.endswith(".md"):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            left += [_outside(f"../{name}", link) for link in _LINK.findall(text)]
+    for name in sorted(named):
+        uri = PUBLISHED + name
+        files.append(File.generated(config, uri, abs_src_path=str(ROOT / name)))
     return files
 
 
@@ -52,12 +61,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return re.sub(r"\]\((\.\./)+docs/", "](" + "../" * uri.count("/"), markdown)
 
     def published(match: re.Match[str]) -> str:
-        text, link = match.groups()
+        text, link, anchor = match.groups(default="")
         name = _outside(uri, link)
         if name is None:
             return match[0]
         return (
-            f"[{text}]({'../' * uri.count('/')}{PUBLISHED}{name})"
+            f"[{text}]({'../' * uri.count('/')}{PUBLISHED}{name}{anchor})"
             if (ROOT / name).is_file()
             else text
         )
@@ -92,9 +101,7 @@ def _markdown(text: str) -> str:
     text = re.sub(r"^( *)\.\. math::(.*(?:\n\1 +\S.*)*)", _display, text, flags=re.MULTILINE)
     text = re.sub(r":math:`([^`]+)`", r"$\1$", text)
     text = re.sub(r":(?:attr|class|data|func|meth|mod):`~?([^`]+)`", r"`\1`", text)
-    text = re.sub(
-        r"^((?: *=+ +=[= ]*\n)(?:.+\n)+?(?: *=+ +=[= ]*\n)(?:.+\n?)+)", _code, text, flags=re.M
-    )
+    text = _TABLE.sub(_code, text)
     return re.sub(r"::$", ":", text, flags=re.MULTILINE)
 
 

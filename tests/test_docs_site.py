@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -22,6 +24,23 @@ FETCHED = re.compile(
     r'<(?:script|img|iframe|source)[^>]*\ssrc="?([^"\s>]+)'
     r'|<link[^>]*rel="?(?:stylesheet|preconnect|preload|icon)"?[^>]*href="?([^"\s>]+)'
 )
+
+
+def broken_links(page: Path) -> list[str]:
+    """Links of a page to what the site does not have, or to no heading of another page."""
+    broken = []
+    for link in re.findall(r'href="?([^"\s>]+)', page.read_text(encoding="utf-8")):
+        path, _, anchor = html.unescape(link).partition("#")
+        if ":" in path:
+            continue
+        target = page.parent / unquote(path) if path else page
+        if not target.exists():
+            broken.append(link)
+        elif anchor and target.suffix == ".html":
+            ids = re.findall(r'\sid="?([^"\s>]+)', target.read_text(encoding="utf-8"))
+            if unquote(anchor) not in map(html.unescape, ids):
+                broken.append(link)
+    return broken
 
 
 @pytest.mark.slow
@@ -48,5 +67,8 @@ def test_the_site(tmp_path: Path) -> None:
         assert set(import_module(f"tsbnn.{module}").__all__) - named <= IN_WORDS, module
         assert not re.search(r":(func|class|meth|math):", api), module
         assert INHERITED.get(module, set()) <= named
+    # The page for what is missing is shown at any address, so its links begin at the root.
+    broken = {page.name: broken_links(page) for page in pages if page.name != "404.html"}
+    assert {page: links for page, links in broken.items() if links} == {}
     for published in ("RESULTS.html", "results/forecasting.html", "results/studies.csv"):
         assert (site / "files/benchmarks" / published).is_file()
