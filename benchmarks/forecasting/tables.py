@@ -57,15 +57,19 @@ PAIRS = (
     *((model, "gluonts_tft") for model in OWN[:2]),
     *((model, NAIVE) for model in OWN[:2]),
     # The best of each network on etth1, of which a goal asks (see `goals`).
-    ("deepar, ensemble x5", "deepar, map"),
+    *(("deepar, ensemble x5", f"deepar, {point}") for point in ("map", "map at 5e-3")),
     *((model, NAIVE) for model in ("deepar, ensemble x5", "transformer, map")),
     ("deepar, score", "deepar, map at 5e-3"),
-    ("deepar, score warm_start=0.8 at 5e-3", BARE_MAP),
-    ("deepar, map at 5e-3", BARE_MAP),
+    *((f"deepar, {own} at 5e-3", BARE_MAP) for own in ("score", "score warm_start=0.8", "map")),
+    (WITHOUT[1], "deepar, ensemble"),
     *(("deepar, score warm_start=0.8", f"deepar, {other}") for other in WARMED),
     *(("deepar, score warm_start=0.8 at 5e-3", f"deepar, {other}") for other in WARMED),
     *((model, other) for model in COLD for other in ("deepar, score", *WITHOUT)),
     ("deepar, score mixture", "deepar, elbo mixture"),
+    *((model, "deepar, score") for model in EXTENDED if model.startswith("deepar, ")),
+    ("patch_transformer, score", "deepar, score"),
+    # The point that it is built around.
+    ("deepar, laplace", BARE_MAP),
 )
 #: Whose uncertainty is looked at: posteriors, what draws weights otherwise, and points.
 WARNERS = (
@@ -330,7 +334,7 @@ def scoreboard(results: pd.DataFrame, dataset: str) -> pd.DataFrame:
     here = results[results.dataset == dataset]
     groups = here.groupby(["model", "metric"], sort=False).value
     mean, error = groups.mean().unstack("metric"), groups.sem().unstack("metric")
-    scatter = groups.std().unstack("metric").mean_wql / mean.mean_wql
+    scatter = groups.std().unstack("metric").crps / mean.crps
     table = pd.DataFrame({"seeds": here.groupby("model").seed.nunique()})
     for metric in ("mean_wql", "crps"):
         spread = error[metric].map(lambda value: f" ± {plain(value, 1)}")
