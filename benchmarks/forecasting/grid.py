@@ -52,8 +52,8 @@ WARM = ("deepar, score warm_start=0.8", "deepar, score warm_start=0.8 at 5e-3")
 #: A posterior that is narrower than Bayes' rule says (see docs/studies/temperature.md).
 COLD = ("deepar, score T=0.3",)
 
-#: No seed decides what these forecast, but for the paths that are drawn.
 NAIVE = "seasonal_naive"
+#: No seed decides what these forecast, but for the paths that are drawn.
 FIXED = (NAIVE, "auto_ets")
 # A fit with a season of 24 steps takes a minute a window, and there are hundreds of windows.
 ARIMA_DATASETS = ("exchange_rate",)

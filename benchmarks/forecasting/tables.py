@@ -134,8 +134,8 @@ def differences(
                 )
                 # A single training of a network is no baseline that seeds do not change.
                 trained = [name for name, _ in found.scores if name not in FIXED]
-                seeds = min(trained.count(model) for model in (own, other) if model not in FIXED)
-                rows.append({"dataset": dataset, **row, "num_seeds": seeds})
+                counts = (trained.count(model) for model in (own, other) if model not in FIXED)
+                rows.append({"dataset": dataset, **row, "num_seeds": min(counts, default=1)})
     return pd.DataFrame(rows)
 
 
