@@ -60,10 +60,13 @@ def test_the_last_day_stands_for_days_that_a_month_does_not_have(freq, day: int)
 def test_months_on_any_day_are_told_to_become_periods() -> None:
     stamps = pd.to_datetime(["2024-01-12", "2024-02-15", "2024-03-13", "2024-04-14", "2024-05-13"])
     frame = long({"a": stamps})
-    with pytest.raises(OffGridError, match=r"df\['timestamp'\]\.dt\.to_period\('M'\)"):
-        from_frame(frame, freq="ME")
+    dated = frame.set_index("timestamp")
+    for column_or_index in (frame, dated):
+        with pytest.raises(OffGridError, match=r"dt\.to_period\('M'\), or index\.to_period\('M'\)"):
+            from_frame(column_or_index, freq="ME")
     frame["timestamp"] = frame["timestamp"].dt.to_period("M")
-    assert from_frame(frame).lengths.tolist() == [5]
+    dated.index = dated.index.to_period("M")
+    assert from_frame(frame).lengths.tolist() == from_frame(dated).lengths.tolist() == [5]
 
 
 def test_each_series_keeps_its_own_place() -> None:

@@ -150,8 +150,8 @@ def _off_grid(rows: Rows, row: int, frequency: Frequency, usual: str) -> NoRetur
         "which the series' other rows lie on; correct or drop the row, resample the frame, or "
         f"pass freq={finest.alias!r}, which holds every row of the series."
         + (
-            " If each row stands for its month, whatever its day, write it so: "
-            f"df[{show(rows.timestamp)}].dt.to_period('M')."
+            " If each row stands for its month, whatever its day, make the timestamps periods: "
+            "column.dt.to_period('M'), or index.to_period('M')."
             if frequency.unit == "M"
             else ""
         ),
