@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.cells import Cell, run_cells
-from benchmarks.forecasting.grid import CORE, PEERS, SCALES, WITHOUT
+from benchmarks.forecasting.grid import CORE, EXTENDED_TRIED, PEERS, SCALES, WITHOUT
 from benchmarks.forecasting.models import AT, estimator
 from benchmarks.output import show
 from benchmarks.protocol import validate
@@ -24,7 +24,7 @@ from tsbnn.evaluation import Backtest
 DATASETS = ("etth1", "vic_electricity", "nyc_taxi")
 #: One below and one above the default of 5e-3; GluonTS's default is 1e-3.
 RATES, PEER_RATES = (5e-3, 2e-3, 1e-2), (1e-3, 3e-3, 1e-2)
-MODELS = (*CORE, *WITHOUT, *SCALES, *PEERS)
+MODELS = (*CORE, *WITHOUT, *SCALES, *EXTENDED_TRIED, *PEERS)
 
 
 def trials(model: str) -> list[str]:

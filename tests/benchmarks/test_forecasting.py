@@ -14,7 +14,7 @@ from benchmarks.forecasting.tuning import chosen, trials
 from tsbnn.datasets import load
 from tsbnn.evaluation import StoredScores
 from tsbnn.evaluation.metrics import WindowScores
-from tsbnn.inference import ProximalScoreVI
+from tsbnn.inference import Ensemble
 
 
 def test_the_rate_with_the_smallest_geometric_mean_is_the_best() -> None:
@@ -56,8 +56,8 @@ def test_a_model_has_the_rate_that_was_chosen_unless_another_is_given() -> None:
     rates = LEARNING_RATES["deepar"]
     assert estimator("deepar, score", data).inference.learning_rate == rates["score"]
     assert estimator("deepar, score mixture", data).inference.learning_rate == rates["score"]
-    others = estimator("patch_transformer, score", data).inference
-    assert others.learning_rate == ProximalScoreVI().learning_rate != rates["score"]
+    assert "ensemble" not in rates
+    assert estimator("deepar, ensemble", data).inference.learning_rate == Ensemble().learning_rate
     assert estimator("deepar, map at 0.1", data).inference.learning_rate == 0.1
     assert estimator("gluonts_deepar at 0.1", data, 10).estimator.lr == 0.1
 
