@@ -1,7 +1,8 @@
-"""The learning rates of the comparison: three trials for every method, on validation windows.
+"""The learning rates of the comparison: trials for every method, on validation windows.
 
-`python -m benchmarks.forecasting.tuning [--models ...] [--jobs N]` writes results/tuning.csv: each
-rate on a large, a middle and a small set, one seed, with the budget of the comparison. The rate
+`python -m benchmarks.forecasting.tuning [--models ...] [--jobs N]` writes results/tuning.csv: three
+rates, or as many more around a default that is not theirs, on a large, a middle and a small set,
+one seed, with the budget of the comparison. The rate
 with the smallest geometric mean of the three mean_wQL is that of the network and method on all
 sets.
 """
@@ -15,21 +16,30 @@ import pandas as pd
 
 from benchmarks.cells import Cell, run_cells
 from benchmarks.forecasting.grid import CORE, EXTENDED_TRIED, PEERS, SCALES, WITHOUT
-from benchmarks.forecasting.models import AT, estimator
+from benchmarks.forecasting.models import AT, INFERENCE, estimator
 from benchmarks.output import show
 from benchmarks.protocol import validate
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest
+from tsbnn.inference import method
 
 DATASETS = ("etth1", "vic_electricity", "nyc_taxi")
-#: One below and one above the default of 5e-3; GluonTS's default is 1e-3.
+#: One below and one above 5e-3, the default of most methods; GluonTS's is 1e-3.
 RATES, PEER_RATES = (5e-3, 2e-3, 1e-2), (1e-3, 3e-3, 1e-2)
+#: Around a method's own default where that is another: chains and sparse VI have these besides.
+AROUND_DEFAULT = (1.0, 0.4, 2.0)
 MODELS = (*CORE, *WITHOUT, *SCALES, *EXTENDED_TRIED, *PEERS)
 
 
 def trials(model: str) -> list[str]:
     """Names of a model's trials: the model at each of its rates."""
-    return [f"{model}{AT}{rate:g}" for rate in (PEER_RATES if model in PEERS else RATES)]
+    if model in PEERS:
+        rates = PEER_RATES
+    else:
+        name, _ = INFERENCE[model.split(", ")[1]]
+        default = method(name).learning_rate
+        rates = (*RATES, *(factor * default for factor in AROUND_DEFAULT))
+    return list(dict.fromkeys(f"{model}{AT}{rate:g}" for rate in rates))
 
 
 def evaluate(cell: Cell) -> Backtest:
@@ -47,9 +57,9 @@ def chosen(rows: pd.DataFrame) -> pd.DataFrame:
         index="model", columns="dataset", values="value", sort=False
     )
     table = found[[dataset for dataset in DATASETS if dataset in found]]
-    method = table.index.str.split(AT).str[0]
+    methods = table.index.str.split(AT).str[0]
     there = table.notna()
-    table = table[(there == there.groupby(method).transform("any")).all(axis=1)].copy()
+    table = table[(there == there.groupby(methods).transform("any")).all(axis=1)].copy()
     table["geometric mean"] = np.exp(np.log(table).mean(axis=1))
     names = table.index.str.split(AT)
     table.insert(0, "method", names.str[0])

@@ -10,7 +10,7 @@ from benchmarks.cells import LEVELS, Cell
 from benchmarks.forecasting import calibrated
 from benchmarks.forecasting.concentration import concentration
 from benchmarks.forecasting.models import LEARNING_RATES, estimator
-from benchmarks.forecasting.tuning import chosen, trials
+from benchmarks.forecasting.tuning import MODELS, chosen, trials
 from tsbnn.datasets import load
 from tsbnn.evaluation import StoredScores
 from tsbnn.evaluation.metrics import WindowScores
@@ -47,8 +47,15 @@ def test_the_rate_with_the_smallest_geometric_mean_is_the_best() -> None:
     assert table.best.to_dict() == {0.002: "", 0.005: "best"}
 
 
-def test_every_method_has_as_many_trials() -> None:
-    assert len(trials("deepar, score")) == len(trials("gluonts_tft")) == 3
+def test_every_method_has_as_many_trials_and_others_around_a_default_of_its_own() -> None:
+    rates = {model: [trial.split(" at ")[1] for trial in trials(model)] for model in MODELS}
+    usual = ["0.005", "0.002", "0.01"]
+    assert rates["deepar, score"] == usual
+    assert rates["deepar, sghmc"] == [*usual, "1e-05", "4e-06", "2e-05"]
+    assert rates["deepar, cyclical"] == [*usual, "0.001", "0.0004"]
+    own = {model for model, tried in rates.items() if len(tried) > 3}
+    assert own == {"deepar, sghmc", "deepar, cyclical", "deepar, ssvi"}
+    assert {len(tried) for model, tried in rates.items() if model not in own} == {3}
 
 
 def test_a_model_has_the_rate_that_was_chosen_unless_another_is_given() -> None:
