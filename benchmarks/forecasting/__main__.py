@@ -1,7 +1,7 @@
 """Run the comparison: `python -m benchmarks.forecasting [GRIDS] [--jobs N]`.
 
-Grids are fixed, core, rates, without, scales, warm, cold, peers and extended (see `grid`); by
-default all. Every model has 5,000 gradient evaluations; the public sets are read as
+Grids are fixed, core, rates, without, scales, warm, cold, peers, wrapped and extended (see `grid`);
+by default all. Every model has 5,000 gradient evaluations; the public sets are read as
 `tsbnn.datasets` reads them. Rows go to results/forecasting.csv, every window's scores to
 results/forecasting_DATASET.npz.
 A finished cell is never run again, and a run that is killed loses only the cells it was in.

@@ -17,7 +17,7 @@ from benchmarks.forecasting.grid import DATASETS, NAIVE, SCALED_ELBO
 from benchmarks.forecasting.tables import LEAST_SEEDS, PEER, coverages
 
 #: By the column's heading: how the models on a network are named.
-NETWORKS = {"DeepAR": "deepar", "Transformer": "transformer"}
+NETWORKS = {"DeepAR": "deepar", "Transformer": "transformer", "GluonTS's TFT": "tft"}
 #: Largest mean_wQL of the best of a network's models, by dataset.
 WQL_GOALS = {"m4_hourly": 0.033, "etth1": 0.195, "exchange_rate": 0.00815}
 #: Where the best of a network's models is to have a lower CRPS than MAP and the seasonal naive.

@@ -56,6 +56,10 @@ WARM = ("deepar, score warm_start=0.8", "deepar, score warm_start=0.8 at 5e-3")
 #: A posterior that is narrower than Bayes' rule says (see docs/studies/temperature.md).
 COLD = ("deepar, score T=0.3",)
 
+#: GluonTS's TFT with a likelihood for a head, as Bayes' rule needs it: as GluonTS trains it, with a
+#: posterior, and as a point of ours.
+WRAPPED = ("gluonts_tft_student_t", "tft, score", "tft, map")
+
 NAIVE = "seasonal_naive"
 #: No seed decides what these forecast, but for the paths that are drawn.
 FIXED = (NAIVE, "auto_ets")
@@ -81,5 +85,6 @@ GRIDS: dict[str, list[Cell]] = {
     "warm": _cells(DATASETS, WARM, SEEDS),
     "cold": _cells(DATASETS, COLD, SEEDS),
     "peers": _cells(DATASETS, PEERS, SEEDS),
+    "wrapped": _cells(DATASETS, WRAPPED, EXTENDED_SEEDS),
     "extended": _cells(EXTENDED_DATASETS, EXTENDED, EXTENDED_SEEDS),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import protocol
 from benchmarks.cells import Cell
-from benchmarks.forecasting.peers import PEERS
+from benchmarks.forecasting.peers import PEERS, tft_student_t
 from tsbnn import BayesianEstimator
 from tsbnn.datasets import load
 from tsbnn.evaluation import Backtest
@@ -57,7 +57,7 @@ NETWORK = {
     "ensemble without dropout": WITHOUT_DROPOUT,
 }
 #: By network and inference or method, where the best of the trials (`tuning`) is not the method's
-#: default. The PatchTransformer has had no trials.
+#: default.
 LEARNING_RATES = {
     "deepar": {
         "score": 2e-3,
@@ -66,6 +66,12 @@ LEARNING_RATES = {
         "mc_dropout": 2e-3,
         "map": 1e-2,
         "bare map": 5e-3,
+        "alpha 0.5": 2e-3,
+        "swag": 1e-2,
+        "laplace": 2e-3,
+        "sghmc": 2e-5,
+        "cyclical": 4e-4,
+        "ssvi": 2e-3,
     },
     "transformer": {
         "score": 2e-3,
@@ -74,9 +80,21 @@ LEARNING_RATES = {
         "mc_dropout": 1e-2,
         "ensemble": 2e-3,
     },
+    "patch_transformer": {"elbo": 1e-2, "map": 1e-2},
+    # Without trials of its own: score VI's of the others, and GluonTS's.
+    "tft": {"score": 2e-3, "map": 1e-3},
 }
 #: The five members of an ensemble share the budget, unless each has one of its own.
 BUDGETS = {"ensemble x5": 5}
+
+
+def _network(name: str, data: Any, **settings: Any) -> Any:
+    """A network of ours, or GluonTS's TFT."""
+    if name == "tft":
+        return tft_student_t(data, settings)
+    return network(
+        name, prediction_length=data.prediction_length, **settings, **features(data.dataset)
+    )
 
 
 def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUATIONS) -> Any:
@@ -105,12 +123,7 @@ def estimator(name: str, data: Any, gradient_evaluations: int = GRADIENT_EVALUAT
     if rate is not None:
         settings = settings | {"learning_rate": rate}
     return BayesianEstimator(
-        network(
-            which,
-            prediction_length=data.prediction_length,
-            **NETWORK.get(inference, {}),
-            **features(data.dataset),
-        ),
+        _network(which, data, **NETWORK.get(inference, {})),
         method,
         inference_kwargs=settings,
         gradient_evaluations=BUDGETS.get(inference, 1) * gradient_evaluations,

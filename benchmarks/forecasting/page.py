@@ -17,7 +17,7 @@ from benchmarks.forecasting import calibrated, plots, tables, tuning
 from benchmarks.forecasting.concentration import concentrations
 from benchmarks.forecasting.goals import goals
 from benchmarks.forecasting.grid import DATASETS
-from benchmarks.forecasting.tables import MAIN, PARTS, TRANSFORMER
+from benchmarks.forecasting.tables import MAIN, PARTS, TRANSFORMER, WRAPPED_TFT
 from benchmarks.output import PAGE, RESULTS, fill, markdown, write
 from tsbnn import plotting
 from tsbnn.evaluation import StoredScores, compare_ranks
@@ -35,7 +35,11 @@ SHOWN = (
     GOALS,
     *(f"{CRPS}: {part}" for part in PARTS),
     f"{WQL}: {MAIN}",
-    *(f"{title}: {part}" for title in (SCATTER, COVERAGE) for part in (MAIN, TRANSFORMER)),
+    *(
+        f"{title}: {part}"
+        for title in (SCATTER, COVERAGE)
+        for part in (MAIN, TRANSFORMER, WRAPPED_TFT)
+    ),
     "Differences",
     EPISTEMIC,
     WARNS,
@@ -88,7 +92,9 @@ def sections(results: pd.DataFrame, scores: dict[str, StoredScores]) -> Iterator
         average = comparison.average_ranks.round(2).sort_values().reset_index()
         average.columns = ["model", "average rank"]
         yield "Ranks", f"{markdown(average)}\n\n![Average ranks](../../docs/images/ranks.png)"
-    note = "Its share of the variance, and the width of the 50 % intervals over bare MAP's."
+    note = (
+        "Its share of the variance, and the width of the 50 % intervals over DeepAR's bare MAP's."
+    )
     yield EPISTEMIC, f"{note}\n\n{markdown(tables.epistemic_matrix(results))}"
     informed = tables.selective(scores)
     write(informed, "forecasting_selective")

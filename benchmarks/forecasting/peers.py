@@ -19,8 +19,13 @@ from gluonts.transform import LastValueImputation
 
 from tsbnn.evaluation import SeasonalNaiveGaussian
 
-#: Learning rates by network, the best of the trials.
-LEARNING_RATES = {"gluonts_deepar": 1e-2, "gluonts_tft": 1e-3, "gluonts_patch_tst": 1e-3}
+#: Learning rates by network, the best of the trials (of TFT with its own head).
+LEARNING_RATES = {
+    "gluonts_deepar": 1e-2,
+    "gluonts_tft": 1e-3,
+    "gluonts_tft_student_t": 1e-3,
+    "gluonts_patch_tst": 1e-3,
+}
 # A peer whose fit takes seconds a window sees this many seasons of its history.
 SEASONS, SHORTEST = 20, 400
 QUANTILES = [round(0.025 * k, 3) for k in range(1, 40)]
@@ -117,6 +122,13 @@ def _tft(data: Any, settings: dict[str, Any]) -> Any:
     )
 
 
+def tft_student_t(data: Any, settings: dict[str, Any]) -> Any:
+    """GluonTS's TFT with a likelihood for a head in place of its quantiles."""
+    from gluonts.torch.distributions import StudentTOutput
+
+    return _tft(data, {"distr_output": StudentTOutput(), **settings})
+
+
 def _patch_tst(data: Any, settings: dict[str, Any]) -> Any:
     from gluonts.torch import PatchTSTEstimator
 
@@ -128,7 +140,12 @@ def _patch_tst(data: Any, settings: dict[str, Any]) -> Any:
     )
 
 
-_ESTIMATORS = {"gluonts_deepar": _deepar, "gluonts_tft": _tft, "gluonts_patch_tst": _patch_tst}
+_ESTIMATORS = {
+    "gluonts_deepar": _deepar,
+    "gluonts_tft": _tft,
+    "gluonts_tft_student_t": tft_student_t,
+    "gluonts_patch_tst": _patch_tst,
+}
 
 
 def _naive(data: Any, steps: int) -> Any:

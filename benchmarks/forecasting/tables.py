@@ -21,6 +21,7 @@ from benchmarks.forecasting.grid import (
     SCALED_ELBO,
     WARM,
     WITHOUT,
+    WRAPPED,
 )
 from benchmarks.forecasting.models import AT
 from benchmarks.output import RESULTS, plain
@@ -55,6 +56,8 @@ PAIRS = (
     ("deepar, score", f"{PEER} at 1e-3"),
     *((model, "gluonts_patch_tst") for model in ("deepar, score", "deepar, map", *OWN[2:])),
     *((model, "gluonts_tft") for model in OWN[:2]),
+    *(("tft, score", f"gluonts_{other}") for other in ("tft", "tft_student_t", "deepar")),
+    *(("tft, score", other) for other in ("tft, map", "deepar, score")),
     *((model, NAIVE) for model in OWN[:2]),
     # The best of each network on etth1, of which a goal asks (see `goals`).
     *(("deepar, ensemble x5", f"deepar, {point}") for point in ("map", "map at 5e-3")),
@@ -81,9 +84,10 @@ WARNERS = (
     NAIVE,
 )
 #: The tables that models are divided among.
-MAIN, TRANSFORMER, EXTENSIONS, OTHER_RATES = PARTS = (
+MAIN, TRANSFORMER, WRAPPED_TFT, EXTENSIONS, OTHER_RATES = PARTS = (
     "DeepAR and peers",
     "Transformer",
+    "TFT with a likelihood",
     "more methods",
     "other learning rates",
 )
@@ -108,6 +112,8 @@ def parts(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _part(model: str) -> str:
     if AT in model:
         return OTHER_RATES
+    if model in WRAPPED:
+        return WRAPPED_TFT
     if model in EXTENDED:
         return EXTENSIONS
     return TRANSFORMER if model.startswith("transformer, ") else MAIN

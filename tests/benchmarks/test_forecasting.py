@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from gluonts.torch import TemporalFusionTransformerEstimator
+from gluonts.torch.distributions import QuantileOutput, StudentTOutput
 
 from benchmarks.cells import LEVELS, Cell
 from benchmarks.forecasting import calibrated
@@ -115,3 +117,15 @@ def test_bare_map_has_neither_clipping_nor_dropout() -> None:
     assert without.estimator.trainer_kwargs["gradient_clip_val"] is None
     # Its rate is its own, not that of MAP.
     assert without.inference.learning_rate != LEARNING_RATES["deepar"]["map"]
+
+
+def test_the_tft_that_gets_a_posterior_is_gluonts_with_a_likelihood() -> None:
+    data = load("us_macro")
+    wrapped = estimator("tft, score", data).estimator
+    trained = estimator("gluonts_tft_student_t", data, 10).estimator
+    usual = estimator("gluonts_tft", data, 10).estimator
+    assert type(wrapped) is type(trained) is type(usual) is TemporalFusionTransformerEstimator
+    assert isinstance(wrapped.distr_output, StudentTOutput)
+    assert isinstance(trained.distr_output, StudentTOutput)
+    assert isinstance(usual.distr_output, QuantileOutput)
+    assert wrapped.hidden_dim == trained.hidden_dim == usual.hidden_dim
